@@ -1,0 +1,1 @@
+"""One question a file, one analyze() each; all on the snapshot."""

@@ -1,0 +1,1 @@
+"""The ways to open a target; independent of each other."""

@@ -1,0 +1,1 @@
+"""Which module, which function, which line an address belongs to."""

@@ -1,0 +1,67 @@
+"""What to copy during the stop. libc and the runtime's reader say what they will need; the backend copies it in one go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from tinspect.model.address import AddressRange
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadTable:
+    """``count`` pointers at thread pointer + ``offset``; of each not null, ``size`` bytes from pointer − ``before`` on are copied."""
+
+    offset: int
+    count: int
+    before: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedList:
+    """A circular doubly linked list: nodes from ``head`` on; of each, [node − link_offset + record_offset, + record_size) is copied."""
+
+    head: int
+    link_offset: int
+    record_offset: int
+    record_size: int
+    limit: int = 100_000
+
+
+class StackRuleKind(IntEnum):
+    """How two words of the descriptor tell where the stack ends."""
+
+    LOW_AND_SIZE = 0
+    TOP_AND_SIZE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StackRule:
+    """Offsets from the thread pointer of the two words that bound the thread's stack block."""
+
+    first: int
+    second: int
+    kind: StackRuleKind
+
+
+@dataclass(frozen=True, slots=True)
+class CapturePlan:
+    """Everything to copy while the target stands still. Plans are joined with ``+``."""
+
+    fixed: tuple[AddressRange, ...] = ()
+    thread_relative: tuple[tuple[int, int], ...] = ()
+    thread_tables: tuple[ThreadTable, ...] = ()
+    lists: tuple[LinkedList, ...] = ()
+    stack_rule: StackRule | None = None
+    stack_cap: int = field(default=8 << 20)
+
+    def __add__(self, other: CapturePlan) -> CapturePlan:
+        return CapturePlan(
+            self.fixed + other.fixed,
+            self.thread_relative + other.thread_relative,
+            self.thread_tables + other.thread_tables,
+            self.lists + other.lists,
+            self.stack_rule or other.stack_rule,
+            max(self.stack_cap, other.stack_cap),
+        )

@@ -1,0 +1,1 @@
+"""Call frames from call frame information, signal frames included."""

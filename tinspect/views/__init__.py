@@ -1,0 +1,1 @@
+"""From the report to titles, rows, severities and words; knows no terminal library."""
