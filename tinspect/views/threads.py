@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tinspect.model.lock import Waiter
 from tinspect.model.report import ProcessReport, ThreadReport
 from tinspect.model.stack import RunningOn
@@ -52,9 +54,11 @@ RUNNING_ON_CELLS = {
 }
 
 
-def threads_table(report: ProcessReport, options: ViewOptions = DEFAULT_VIEW) -> Table:
+def threads_table(
+    report: ProcessReport, options: ViewOptions = DEFAULT_VIEW, groups: Sequence[ThreadGroup] | None = None
+) -> Table:
     """One row a thread, or a group of alike ones."""
-    groups = thread_groups(report, options)
+    groups = thread_groups(report, options) if groups is None else groups
     names = {entry.thread.tid: entry.thread.name for entry in report.threads}
     rows = tuple(group.row(_cells(group, names)) for group in groups)
     title = f"Threads: {len(report.threads):,}"
