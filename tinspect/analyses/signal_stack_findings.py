@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
 from tinspect.analyses.context import Context
 from tinspect.model.address import AddressRange
@@ -35,7 +36,7 @@ def _too_small(context: Context, tid: int, area: AddressRange) -> Iterator[Findi
 
 def _shared(areas: Mapping[int, AddressRange]) -> Iterator[Finding]:
     ordered = sorted((area, tid) for tid, area in areas.items())
-    for (area, tid), (following, other) in zip(ordered, ordered[1:], strict=False):
+    for (area, tid), (following, other) in pairwise(ordered):
         if area.overlaps(following):
             message = f"its alternate signal stack overlaps that of thread {other}: two signals at once corrupt both."
             yield Finding(Severity.ERROR, "altstack-shared", message, tid)
