@@ -7,31 +7,20 @@ decides: no such process, ourselves, a kernel thread, a zombie, another tracer, 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
-from tinspect.errors import TargetNotFound, TargetRefused, TinspectError
+from tinspect.errors import FormatError, TargetNotFound, TargetRefused, TinspectError
+from tinspect.formats.procfs import TaskStatus, parse_status
 
 _YAMA = Path("/proc/sys/kernel/yama/ptrace_scope")
 _CAP_SYS_PTRACE = 1 << 19  # linux/capability.h
 
 
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    """What /proc/PID/status tells of a process, as text by field; empty when it is gone."""
-
-    fields: dict[str, str]
-
-    @classmethod
-    def read(cls, pid: int | str) -> _Facts:
-        try:
-            lines = Path(f"/proc/{pid}/status").read_bytes().decode("utf-8", "backslashreplace").split("\n")
-        except OSError:
-            return cls({})
-        return cls({name: value.strip() for name, _, value in (line.partition(":") for line in lines)})
-
-    def number(self, name: str, base: int = 10) -> int:
-        return int(self.fields.get(name, "0").split()[0] or "0", base)
+def _read_status(pid: int | str) -> TaskStatus | None:
+    try:
+        return parse_status(Path(f"/proc/{pid}/status").read_bytes())
+    except (OSError, FormatError):
+        return None
 
 
 def explain_missing(pid: int) -> TargetNotFound:
@@ -43,22 +32,23 @@ def explain_missing(pid: int) -> TargetNotFound:
 
 def find_hindrance(pid: int) -> TinspectError | None:
     """What stands against inspecting ``pid`` that no right can help: gone, ourselves, a kernel thread, a zombie; else None."""
-    facts = _Facts.read(pid)
-    if not facts.fields:
+    status = _read_status(pid)
+    if status is None:
         return explain_missing(pid)
-    if facts.number("Tgid") != pid:
-        leader = facts.number("Tgid")
+    if status.tgid != pid:
+        leader = status.tgid
         return TargetRefused(f"{pid} is a thread of process {leader}.", f"Run: tinspect attach {leader} --tid {pid}")
     if pid == os.getpid():
         return TargetRefused("tinspect cannot inspect itself.", "Give the pid of another process.")
-    if facts.fields.get("Kthread") == "1" or ("VmSize" not in facts.fields and _is_kernel_thread(pid)):
+    ended = status.state in {"zombie", "dead"}
+    if status.is_kernel_thread or not (status.has_memory or ended or _has_executable(pid)):
         return TargetRefused(
             f"{pid} is a kernel thread: it has no user stack to inspect.", "Give the pid of a user process."
         )
-    if facts.fields.get("State", "").startswith(("Z", "X")) and _others_are_gone(pid):
+    if ended and _others_are_gone(pid):
         return TargetRefused(
             f"Process {pid} has ended and only waits for its parent to notice (a zombie).",
-            f"Its parent is process {facts.number('PPid')}.",
+            f"Its parent is process {status.parent}.",
         )
     return None
 
@@ -68,24 +58,25 @@ def explain_refusal(pid: int) -> TinspectError:
     hindrance = find_hindrance(pid)
     if hindrance is not None:
         return hindrance
-    facts = _Facts.read(pid)
-    tracer = facts.number("TracerPid")
-    if tracer:
-        name = _Facts.read(tracer).fields.get("Name", "?")
+    status = _read_status(pid)
+    if status is None:
+        return explain_missing(pid)
+    if status.tracer:
+        tracer = _read_status(status.tracer)
+        name = tracer.name if tracer is not None else "in another namespace"
         return TargetRefused(
-            f"Process {pid} is already traced by process {tracer} ({name}), and a process has one tracer at a time.",
+            f"Process {pid} is already traced by process {status.tracer} ({name}), and a process has one tracer at a time.",
             f"Leave that debugger, or use: tinspect attach --passive {pid}",
         )
-    return _explain_rights(pid, facts)
+    return _explain_rights(pid, status)
 
 
-def _explain_rights(pid: int, facts: _Facts) -> TargetRefused:
-    mine = _Facts.read("self")
-    capable = bool(mine.number("CapEff", 16) & _CAP_SYS_PTRACE)
-    if capable:
+def _explain_rights(pid: int, status: TaskStatus) -> TargetRefused:
+    mine = _read_status("self")
+    if mine is not None and (mine.effective_capabilities or 0) & _CAP_SYS_PTRACE:
         return _explain_despite_capability(pid)
-    owner = facts.fields.get("Uid", "0").split()[0]
-    if os.getuid() != int(owner):
+    owner = status.uids[0] if status.uids else 0
+    if os.getuid() != owner:
         return TargetRefused(
             f"Process {pid} belongs to user {owner}, and you are user {os.getuid()} without CAP_SYS_PTRACE.",
             f"Run: sudo tinspect attach {pid}",
@@ -113,10 +104,10 @@ def _explain_rights(pid: int, facts: _Facts) -> TargetRefused:
 
 def _explain_despite_capability(pid: int) -> TargetRefused:
     try:
-        inside = Path(f"/proc/{pid}/ns/user").readlink() == Path("/proc/self/ns/user").readlink()
-    except OSError:
-        inside = False
-    if not inside:
+        foreign = Path(f"/proc/{pid}/ns/user").readlink() != Path("/proc/self/ns/user").readlink()
+    except OSError:  # refused as well: then the namespace is not known, and not blamed
+        foreign = False
+    if foreign:
         return TargetRefused(
             f"Process {pid} lives in another user namespace, over which this container has no CAP_SYS_PTRACE.",
             "Run tinspect on the host, or in the process's own container.",
@@ -134,18 +125,15 @@ def _yama_scope() -> int:
         return 0
 
 
-def _is_kernel_thread(pid: int) -> bool:
-    """Kernels before 6.8 have no Kthread field: a kernel thread is a living process without an executable and a command line."""
+def _has_executable(pid: int) -> bool:
+    """Kernels before 6.8 have no Kthread field; there a kernel thread is a living process without an executable."""
     try:
-        if Path(f"/proc/{pid}/cmdline").read_bytes():
-            return False
         Path(f"/proc/{pid}/exe").readlink()
     except FileNotFoundError:
-        state = _Facts.read(pid).fields.get("State", "")
-        return not state.startswith(("Z", "X"))
-    except OSError:
         return False
-    return False
+    except OSError:
+        pass
+    return True
 
 
 def _others_are_gone(pid: int) -> bool:
