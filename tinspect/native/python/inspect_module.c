@@ -1,0 +1,35 @@
+/* `tinspect.native._inspect`: puts the method arrays of every concept into one abi3 module. */
+#include "inspect_methods.h"
+
+static PyMethodDef *const METHOD_ARRAYS[] = {
+    ti_read_methods,
+};
+
+static int add_methods(PyObject *module)
+{
+    for (size_t index = 0; index < sizeof METHOD_ARRAYS / sizeof *METHOD_ARRAYS; index++) {
+        if (PyModule_AddFunctions(module, METHOD_ARRAYS[index]) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static PyModuleDef_Slot SLOTS[] = {
+    {Py_mod_exec, add_methods},
+    {0, NULL},
+};
+
+static PyModuleDef DEFINITION = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_inspect",
+    .m_doc = "Stops, reads and scans another process. Hands over ints, bytes and tuples; knows nothing of tinspect.",
+    .m_slots = SLOTS,
+};
+
+PyMODINIT_FUNC PyInit__inspect(void);
+
+PyMODINIT_FUNC PyInit__inspect(void)
+{
+    return PyModuleDef_Init(&DEFINITION);
+}
