@@ -6,8 +6,6 @@
 #include <Python.h>
 
 extern PyMethodDef ti_read_methods[];
-
-/* Raises OSError(error, what) and returns NULL. */
-PyObject *ti_raise_os_error(int error, const char *what);
+extern PyMethodDef ti_pages_methods[];
 
 #endif
