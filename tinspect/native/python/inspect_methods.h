@@ -7,5 +7,6 @@
 
 extern PyMethodDef ti_read_methods[];
 extern PyMethodDef ti_pages_methods[];
+extern PyMethodDef ti_scan_methods[];
 
 #endif

@@ -4,6 +4,7 @@
 static PyMethodDef *const METHOD_ARRAYS[] = {
     ti_read_methods,
     ti_pages_methods,
+    ti_scan_methods,
 };
 
 static int add_methods(PyObject *module)

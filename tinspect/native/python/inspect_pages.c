@@ -92,6 +92,6 @@ static PyObject *page_states(PyObject *module, PyObject *args, PyObject *keyword
 
 PyMethodDef ti_pages_methods[] = {
     {"page_states", (PyCFunction)(void (*)(void))page_states, METH_VARARGS | METH_KEYWORDS,
-     "page_states(pid, ranges, *, use_ioctl=True): runs of pages in equal state, as (low, high, flags)."},
+     "page_states(pid, ranges, *, use_ioctl=True)\n--\n\nRuns of pages in equal state, as (low, high, flags)."},
     {NULL, NULL, 0, NULL},
 };
