@@ -1,7 +1,86 @@
 """Stops, reads and scans another process. Hands over ints, bytes and tuples; imports nothing of tinspect."""
 
 from collections.abc import Sequence
+from typing import Final
+
 from typing_extensions import Buffer
+
+THREAD_STOPPED: Final[int]
+"""Flag of capture()'s threads: it was stopped, its registers are known."""
+THREAD_SIGNAL_DELIVERY: Final[int]
+"""It was about to take `stop_signal`, and took it when the stop was over."""
+THREAD_GROUP_STOP: Final[int]
+"""It was stopped by job control (`stop_signal` is SIGSTOP, SIGTSTP …), and stays so."""
+THREAD_EXECED: Final[int]
+"""It called execve during the attach: the memory is another program's than the one planned for."""
+THREAD_INTERRUPTED: Final[int]
+"""The stop made its system call return EINTR (the registers show the result -4)."""
+THREAD_RESTARTED: Final[int]
+"""That EINTR was undone: the kernel begins the system call anew, its timeout too."""
+THREAD_FOREIGN_ABI: Final[int]
+"""32-bit registers: `registers` has another size and layout, and no memory was copied for it."""
+THREAD_ZOMBIE: Final[int]
+"""It had ended before the stop: the leader of a process that goes on without it. `error` is ESRCH."""
+
+def capture(
+    pid: int,
+    *,
+    fixed: Sequence[tuple[int, int]] = (),
+    thread_relative: Sequence[tuple[int, int]] = (),
+    thread_tables: Sequence[tuple[int, int, int] | tuple[int, int, int, int]] = (),
+    lists: Sequence[tuple[int, int, int, int, int]] = (),
+    stack_rule: tuple[int, int, int] | None = None,
+    mappings: Sequence[tuple[int, int]] = (),
+    red_zone: int = 128,
+    stack_cap: int = 8388608,
+    total_cap: int = 1073741824,
+    tids: Sequence[int] | None = None,
+    undo_restart: bool = True,
+    timeout_ms: int = 2000,
+) -> tuple[
+    int,
+    int,
+    tuple[tuple[int, int, bytes, int, int, int], ...],
+    tuple[tuple[int, bytes], ...],
+    tuple[tuple[str, int, int], ...],
+]:
+    """Stops every thread of a process once, copies registers and memory, and lets it go: ptrace(2), PTRACE_SEIZE.
+
+    What is copied (addresses and sizes in bytes; `tp` is a thread's thread pointer):
+
+    - `fixed`: (address, size).
+    - `thread_relative`: (offset, size), at tp + offset of every thread.
+    - `thread_tables`: (offset, count, size) or (offset, count, before, size): `count` pointers at tp + offset, and of each
+      that is not null [pointer - before, pointer + size).
+    - `lists`: (head, link_offset, record_offset, record_size, limit): a circular list whose nodes begin with the pointer to
+      the next; of every node [node - link_offset + record_offset, + record_size), and the nodes' two links.
+    - the live stack [sp - red_zone, top) of every thread. `top` is told by `stack_rule`, (offset_a, offset_b, kind): the words
+      at tp + offset are, for kind 0, the lowest address and the size (glibc), for kind 1 the end and the size (musl). Where the
+      rule does not hold sp, `top` is the end of the mapping that does (`mappings`: sorted (low, high), read before the stop),
+      only touched pages are copied, and of the thread's own stack the touched pages too. The never touched part of a large
+      live stack (over 64 KiB) is not copied either: nothing is in it.
+    - `stack_cap` bounds one stack, `total_cap` everything.
+
+    Returns (pause_ns, bytes_copied, threads, segments, gaps):
+
+    - `pause_ns`: from before the first thread was seized until after the last was released.
+    - threads, sorted by tid: (tid, flags, registers, thread_pointer, stop_signal, error). `registers` is laid out as pr_reg of
+      NT_PRSTATUS, and empty when the thread could not be stopped; `error` is then the errno: ESRCH it ended, EPERM it
+      is traced by another, ETIMEDOUT it did not come to a stop (in uninterruptible sleep for 100 ms, as a parent in
+      vfork, or not within `timeout_ms`).
+    - segments, sorted, disjoint and not touching: (address, bytes).
+    - gaps: ("memory", address, size) cannot be read; ("late", address, size) not read within another `timeout_ms`; ("cap",
+      address, size) beyond total_cap; ("stack", tid, bytes left out by a cap; 0: no stack found); ("list", head, nodes seen)
+      the list broke off, looped or reached its limit.
+
+    `tids` stops these threads alone: the others run on and may change what is read. `undo_restart` makes a system call that the
+    stop interrupted begin anew (x86-64; never where a signal or job control did it). Signals that come during the stop are
+    delivered after it, and a target stopped by job control stays stopped. Whatever ends this call, SIGKILL included, releases the
+    target. Python signal handlers run meanwhile; an exception of theirs (KeyboardInterrupt) gives the capture up.
+
+    Raises OSError: ESRCH no such process, or none but zombies; EPERM it may not be traced, is traced already, or is this
+    very process; ETIMEDOUT no thread came to a stop; ENOMEM. ValueError, TypeError, OverflowError for wrong arguments.
+    """
 
 def read_memory(pid: int, address: int, size: int, /) -> bytes:
     """The bytes of [address, address + size) of a process that runs on.

@@ -2,23 +2,24 @@
 #include "inspect_methods.h"
 
 static PyMethodDef *const METHOD_ARRAYS[] = {
+    ti_capture_methods,
     ti_read_methods,
     ti_pages_methods,
     ti_scan_methods,
 };
 
-static int add_methods(PyObject *module)
+static int fill_module(PyObject *module)
 {
     for (size_t index = 0; index < sizeof METHOD_ARRAYS / sizeof *METHOD_ARRAYS; index++) {
         if (PyModule_AddFunctions(module, METHOD_ARRAYS[index]) < 0) {
             return -1;
         }
     }
-    return 0;
+    return ti_capture_add_constants(module);
 }
 
 static PyModuleDef_Slot SLOTS[] = {
-    {Py_mod_exec, add_methods},
+    {Py_mod_exec, fill_module},
     {0, NULL},
 };
 

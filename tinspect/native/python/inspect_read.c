@@ -1,21 +1,11 @@
 /* read_memory and read_ranges: memory of a process that is not stopped. */
-#include "inspect_methods.h"
+#include "inspect_ranges.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #include "read.h"
 #include "tasks.h"
-
-PyObject *ti_raise_os_error(int error, const char *what)
-{
-    PyObject *arguments = Py_BuildValue("(is)", error, what);
-    if (arguments) {
-        PyErr_SetObject(PyExc_OSError, arguments); /* picks ProcessLookupError, PermissionError … by errno */
-        Py_DECREF(arguments);
-    }
-    return NULL;
-}
 
 /* The thread to read by is looked up only when the leader has ended, which is rare: a listing costs more than a read.
  */
@@ -55,9 +45,9 @@ static PyObject *read_memory(PyObject *module, PyObject *arguments)
 {
     (void)module;
     int pid, error = 0;
-    unsigned long long address;
+    unsigned long long address = 0;
     Py_ssize_t size;
-    if (!PyArg_ParseTuple(arguments, "iKn:read_memory", &pid, &address, &size)) {
+    if (!PyArg_ParseTuple(arguments, "iO&n:read_memory", &pid, ti_address_from_python, &address, &size)) {
         return NULL;
     }
     if (size < 0) {
@@ -69,8 +59,7 @@ static PyObject *read_memory(PyObject *module, PyObject *arguments)
     PyObject *bytes = read_to_bytes(&reader, address, size, &error);
     ti_reader_close(&reader);
     if (!bytes && !PyErr_Occurred()) {
-        return ti_raise_os_error(error, error == EFAULT ? "not all of this memory can be read"
-                                                        : "cannot read the memory of this process");
+        return ti_raise_failure(error, "cannot read %zd bytes at %#llx of process %d", size, address, pid);
     }
     return bytes;
 }
@@ -78,9 +67,9 @@ static PyObject *read_memory(PyObject *module, PyObject *arguments)
 static PyObject *read_one_range(struct ti_reader *reader, PyObject *range)
 {
     int error = 0;
-    unsigned long long address;
+    unsigned long long address = 0;
     Py_ssize_t size;
-    if (!PyArg_ParseTuple(range, "Kn;a range is (address, size)", &address, &size)) {
+    if (!PyArg_ParseTuple(range, "O&n;a range is (address, size)", ti_address_from_python, &address, &size)) {
         return NULL;
     }
     if (size < 0) {
@@ -91,7 +80,8 @@ static PyObject *read_one_range(struct ti_reader *reader, PyObject *range)
     if (!bytes && error == EFAULT) {
         Py_RETURN_NONE;
     }
-    return !bytes && !PyErr_Occurred() ? ti_raise_os_error(error, "cannot read the memory of this process") : bytes;
+    return !bytes && !PyErr_Occurred() ? ti_raise_failure(error, "cannot read the memory of process %d", reader->tid)
+                                       : bytes;
 }
 
 static PyObject *read_ranges(PyObject *module, PyObject *arguments)
