@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,11 +11,6 @@ from tinspect.errors import MemoryUnreadable
 from tinspect.formats.word_scan import scan_words
 from tinspect.model.address import AddressRange
 from tinspect.target.memory import MemoryReader
-
-try:
-    from tinspect.native import _inspect
-except ImportError:  # an interpreter the extension was not built for: slower, same results
-    _inspect = None  # type: ignore[assignment]
 
 # Blocks of this size were fastest to copy out of another process (docs/internals/measurements).
 BLOCK = 1 << 20
@@ -87,7 +82,17 @@ class ReaderScanner:
                 unreadable.append(AddressRange(cursor, source.high))
 
 
-def _scan_block(data: bytes, base: int, targets: list[tuple[int, int]]) -> bytes:
-    if _inspect is not None:
-        return _inspect.scan_bytes(data, base, targets)[0]
+def _scan_portably(data: bytes, base: int, targets: list[tuple[int, int]]) -> bytes:
     return b"".join(_PAIR.pack(*hit) for hit in scan_words(data, base, targets))
+
+
+def _choose_scan() -> Callable[[bytes, int, list[tuple[int, int]]], bytes]:
+    """The extension's scan, or the plain one in an interpreter the extension was not built for: slower, same results."""
+    try:
+        from tinspect.native import _inspect
+    except ImportError:
+        return _scan_portably
+    return lambda data, base, targets: _inspect.scan_bytes(data, base, targets, limit=HIT_LIMIT)[0]
+
+
+_scan_block = _choose_scan()
