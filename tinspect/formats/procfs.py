@@ -46,7 +46,8 @@ class TaskStatus:
     """/proc/PID/status or /proc/PID/task/TID/status. What the kernel did not write is None.
 
     ``state`` is a word of STATE_WORDS or "unknown". ``uids`` are real, effective, saved and filesystem user ids. ``namespace_tids``
-    are the ids of the task from our pid namespace inwards. Signal masks have bit n−1 set for signal n.
+    are the ids of the task from our pid namespace inwards. Signal masks have bit n−1 set for signal n. ``effective_capabilities`` is a
+    mask of linux/capability.h; ``has_memory`` is False for kernel threads and for tasks that ended.
     """
 
     name: str
@@ -65,6 +66,8 @@ class TaskStatus:
     voluntary_switches: int | None = None
     involuntary_switches: int | None = None
     is_kernel_thread: bool | None = None
+    effective_capabilities: int | None = None
+    has_memory: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +163,8 @@ def parse_status(data: bytes) -> TaskStatus:
         caught_signals=_number(fields, b"SigCgt", 16),
         voluntary_switches=_number(fields, b"voluntary_ctxt_switches"),
         involuntary_switches=_number(fields, b"nonvoluntary_ctxt_switches"),
+        effective_capabilities=_number(fields, b"CapEff", 16),
+        has_memory=b"VmSize" in fields,
         is_kernel_thread=None if (kthread := _number(fields, b"Kthread")) is None else bool(kthread),
     )
 

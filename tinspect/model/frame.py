@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tinspect.model.address import AddressRange
+from tinspect.model.registers import RegisterSet
 
 
 class FrameSource(StrEnum):
@@ -47,9 +48,13 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class CallStack:
-    """The frames of one thread, innermost first. ``ended`` says why there are no more ("end of stack", a cause of failure)."""
+    """The frames of one thread, innermost first. ``ended`` says why there are no more ("end of stack", a cause of failure).
+
+    ``outermost`` are the registers as they were in the outermost frame: what the thread was born with, where unwinding got that far.
+    """
 
     tid: int
     frames: tuple[Frame, ...]
     ended: str = ""
     complete: bool = True
+    outermost: RegisterSet | None = None

@@ -30,14 +30,15 @@ class TargetKind(StrEnum):
 class PageFlag(StrEnum):
     """What the kernel says of a page."""
 
-    PRESENT = "present"
+    PRESENT = "present"  # written to: it holds bytes of its own
     SWAPPED = "swapped"
-    GUARD = "guard"
+    GUARD = "guard"  # an installed guard marker (MADV_GUARD_INSTALL)
+    MAYBE_GUARD = "maybe_guard"  # swapped or a guard: Linux 6.13 and 6.14 do not tell which
 
 
 @dataclass(frozen=True, slots=True)
 class PageRun:
-    """Pages in one state: touched (present or swapped) or an installed guard."""
+    """Pages in one state. Pages never touched, or only read (the shared zero page), are in no run."""
 
     range: AddressRange
     flag: PageFlag
