@@ -24,10 +24,12 @@ from tinspect.analyses import (
 from tinspect.analyses.context import Context
 from tinspect.analyses.findings import sort_findings
 from tinspect.libc.protocol import Libc, LibcThreads
+from tinspect.model.address import AddressRange
 from tinspect.model.frame import CallStack
 from tinspect.model.gap import Gap
 from tinspect.model.lock import Waiter
 from tinspect.model.options import AttachOptions, Section
+from tinspect.model.reference import StackReference
 from tinspect.model.report import Finding, LibcInfo, ProcessLimits, ProcessReport, TargetInfo, ThreadReport
 from tinspect.model.stack import GuardRegion, SignalStack
 from tinspect.model.thread import Thread
@@ -42,14 +44,14 @@ _AT_MINSIGSTKSZ = 51  # linux/auxvec.h
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What the analyses work with besides the snapshot. ``unwind`` gives the frames of one thread.
+    """What the analyses work with besides the snapshot. ``unwind`` gives the frames of one thread, given its own stack where that is known.
 
     ``scanner`` is searched for references from heap and globals when the options ask for them.
     """
 
     symbols: Symbolizer
     libc: Libc | None
-    unwind: Callable[[Thread], CallStack]
+    unwind: Callable[[Thread, AddressRange | None], CallStack]
     scanner: WordScanner | None = None
 
 
@@ -102,7 +104,12 @@ def build_report(snapshot: Snapshot, tools: Tools, options: AttachOptions) -> Pr
 
 def _context(snapshot: Snapshot, tools: Tools) -> Context:
     libc_threads = tools.libc.read_threads(snapshot) if tools.libc is not None else LibcThreads()
-    call_stacks = {thread.tid: tools.unwind(thread) for thread in snapshot.threads if thread.registers is not None}
+    call_stacks = {}
+    for thread in snapshot.threads:
+        if thread.registers is not None:
+            descriptor = libc_threads.descriptors.get(thread.tid)
+            bounds = descriptor.bounds if descriptor is not None else None
+            call_stacks[thread.tid] = tools.unwind(thread, bounds.range if bounds is not None else None)
     return Context(snapshot, tools.symbols, tools.libc, libc_threads, call_stacks)
 
 
@@ -116,7 +123,7 @@ def _tls(
     return keys.keys, {}, keys.findings, (*keys.gaps, *variables.gaps)
 
 
-def _references(parts: _Parts, tools: Tools, options: AttachOptions) -> tuple[stack_references.StackReference, ...]:
+def _references(parts: _Parts, tools: Tools, options: AttachOptions) -> tuple[StackReference, ...]:
     if Section.REFS not in options.sections:
         return ()
     facts = stack_references.Facts(parts.stacks.bounds, parts.guards, parts.signal_stacks, parts.runtime.scopes)
@@ -164,7 +171,11 @@ def _start_routine(context: Context, thread: Thread) -> str | None:
     if hit is not None and hit.offset == 0:
         return hit.name
     module = context.snapshot.modules.find(descriptor.start_routine)
-    return f"{descriptor.start_routine:#x}" if module is None else f"{module.name}+{descriptor.start_routine - module.range.low:#x}"
+    return (
+        f"{descriptor.start_routine:#x}"
+        if module is None
+        else f"{module.name}+{descriptor.start_routine - module.range.low:#x}"
+    )
 
 
 def _target_info(snapshot: Snapshot, libc: Libc | None) -> TargetInfo:
@@ -179,7 +190,12 @@ def _target_info(snapshot: Snapshot, libc: Libc | None) -> TargetInfo:
 
 
 # Gaps that only matter to whoever asked for their section; all others are told always.
-_GAP_SECTIONS = {"sigaltstack": Section.ALTSTACKS, "tls_values": Section.TLS, "tls_keys": Section.TLS, "tls": Section.TLS}
+_GAP_SECTIONS = {
+    "sigaltstack": Section.ALTSTACKS,
+    "tls_values": Section.TLS,
+    "tls_keys": Section.TLS,
+    "tls": Section.TLS,
+}
 
 
 def _relevant(gaps: tuple[Gap, ...], options: AttachOptions) -> tuple[Gap, ...]:

@@ -10,9 +10,7 @@ from tinspect.symbols.protocol import Symbolizer
 from tinspect.target.target import Target
 
 
-def detect_libc(
-    target: Target, symbols: Symbolizer, debug_images: DebugImages = no_debug_images
-) -> Libc | None:
+def detect_libc(target: Target, symbols: Symbolizer, debug_images: DebugImages = no_debug_images) -> Libc | None:
     """The libc of ``target``, its layout proved there; None when it has none that tinspect knows (a Go program, for one).
 
     ``debug_images`` gives the file that holds a module's debug information. Reads memory before the stop, so on a running process it

@@ -17,7 +17,9 @@ def find_members(
     try:
         symbol = find_file_symbol(image, function)
         return None if symbol is None else _find_members(image, symbol.value, structure, members)
-    except Exception:  # whatever a damaged file makes pyelftools raise (KeyError, struct.error, its own) means: no answer
+    except (
+        Exception
+    ):  # whatever a damaged file makes pyelftools raise (KeyError, struct.error, its own) means: no answer
         return None
 
 

@@ -41,7 +41,9 @@ def find_file_symbol(image: bytes | memoryview, name: bytes) -> FileSymbol | Non
 
 
 def _find(table: memoryview, strings: bytes, name: bytes) -> FileSymbol | None:
-    for offset, info, _, section, value, size in _SYMBOL.iter_unpack(table[: len(table) // _SYMBOL.size * _SYMBOL.size]):
+    for offset, info, _, section, value, size in _SYMBOL.iter_unpack(
+        table[: len(table) // _SYMBOL.size * _SYMBOL.size]
+    ):
         # A name may be the tail of another in the string table, so compare at the symbol's own offset.
         if section and strings.startswith(name, offset) and strings[offset + len(name)] in b"\0@":
             return FileSymbol(value, size, info & 15)

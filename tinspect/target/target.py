@@ -16,6 +16,7 @@ from tinspect.model.stack import SignalStack
 from tinspect.model.thread import Thread
 from tinspect.target.memory import MemoryReader
 from tinspect.target.plan import CapturePlan
+from tinspect.target.scan import WordScanner
 
 
 class TargetKind(StrEnum):
@@ -157,6 +158,11 @@ class Backend(Protocol):
     @property
     def target(self) -> Target:
         """The target as it is before the capture: mappings, modules, memory; threads without registers."""
+        ...
+
+    @property
+    def scanner(self) -> WordScanner:
+        """Searches the target's whole memory for words: heap and globals, which no snapshot copies."""
         ...
 
     def capture(self, plan: CapturePlan) -> Snapshot:

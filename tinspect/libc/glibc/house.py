@@ -124,9 +124,7 @@ class Glibc:
         if self.exit_list is None:
             return (), (Gap("tls_destructors", "no symbol leads to glibc's list of exit functions.", descriptor.tid),)
         pointer = descriptor.address + self.layout.thread_pointer
-        return read_exit_destructors(
-            snapshot.memory, snapshot.mappings, self.exit_list, pointer, descriptor.tid
-        )
+        return read_exit_destructors(snapshot.memory, snapshot.mappings, self.exit_list, pointer, descriptor.tid)
 
     def own_pointers(self, snapshot: Snapshot, threads: LibcThreads) -> tuple[OwnPointer, ...]:
         """See Libc."""
@@ -139,9 +137,11 @@ def detect_glibc(target: Target, symbols: Symbolizer, debug_images: DebugImages)
     if libc is None:
         return _detect_static(target, symbols, debug_images)
     # Until 2.33 threads were a library of their own, which a program may have left out.
-    threads_module = _find_named(target, _LIBPTHREAD_NAME) if symbols.find_address(
-        "_thread_db_sizeof_pthread", libc.name
-    ) is None else libc
+    threads_module = (
+        _find_named(target, _LIBPTHREAD_NAME)
+        if symbols.find_address("_thread_db_sizeof_pthread", libc.name) is None
+        else libc
+    )
     return _build(target, symbols, debug_images, libc, threads_module or libc, ())
 
 

@@ -51,6 +51,4 @@ def stack_fields_in(accesses: Iterable[MemoryAccess]) -> StackFields | None:
 
 def _runs_of_four(offsets: set[int]) -> Iterator[int]:
     # The attribute structure has such words too, below 0x38; struct pthread begins with 704 bytes of the TCB header.
-    return (
-        first for first in offsets if first >= 0x100 and all(first + step in offsets for step in (8, 16, 24))
-    )
+    return (first for first in offsets if first >= 0x100 and all(first + step in offsets for step in (8, 16, 24)))

@@ -18,7 +18,11 @@ from tinspect.target.memory import MemoryReader, find_word
 from tinspect.target.target import Target
 
 _UNALLOCATED = ADDRESS_LIMIT - 1  # TLS_DTV_UNALLOCATED
-_NO_STATIC_OFFSETS = (0, ADDRESS_LIMIT - 1, ADDRESS_LIMIT - 2)  # NO_TLS_OFFSET, FORCED_DYNAMIC_TLS_OFFSET (include/link.h)
+_NO_STATIC_OFFSETS = (
+    0,
+    ADDRESS_LIMIT - 1,
+    ADDRESS_LIMIT - 2,
+)  # NO_TLS_OFFSET, FORCED_DYNAMIC_TLS_OFFSET (include/link.h)
 MOST_MODULES = 65_536
 _MOST_STATIC_BYTES = 1 << 24
 
