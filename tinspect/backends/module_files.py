@@ -27,7 +27,7 @@ class FoundModuleFiles:
     """
 
     def __init__(
-        self, finders: Iterable[Finder], memory_image: Callable[[Module], memoryview | None] = lambda _: None
+        self, finders: Iterable[Finder], memory_image: Callable[[Module], bytes | memoryview | None] = lambda _: None
     ) -> None:
         self._finders = tuple(finders)
         self._memory_image = memory_image
