@@ -124,7 +124,13 @@ def _build_snapshot(image: CoreImage, executable: Path | None, sysroot: Path | N
     threads, thread_gaps = build_threads(image.notes, image.architecture, note.threads if note else None)
     for module in modules:
         files.open_image(module)  # now, so that what does not fit is told
-    gaps = (*image.gaps, *thread_gaps, *files.gaps, *_stack_gaps(threads, memory), *(note.gaps if note else ()))
+    gaps = (
+        *image.gaps,
+        *thread_gaps,
+        *files.gaps,
+        *_stack_gaps(threads, mappings, memory),
+        *(note.gaps if note else ()),
+    )
     return Snapshot(
         kind=TargetKind.CORE,
         architecture=image.architecture,
@@ -193,13 +199,18 @@ def _pages(note: SnapshotNote | None) -> tuple[PageRun, ...] | None:
     return tuple(PageRun(run.range, PageFlag(run.flag)) for run in note.pages if run.flag in known)
 
 
-def _stack_gaps(threads: tuple[Thread, ...], memory: MemoryReader) -> Iterable[Gap]:
-    """Threads whose stack pointer leads to bytes the core does not hold, folded into one when it is all of them."""
-    lost = [thread for thread in threads if thread.registers and not _is_held(memory, thread.registers.sp)]
+def _stack_gaps(threads: tuple[Thread, ...], mappings: MappingTable, memory: MemoryReader) -> Iterable[Gap]:
+    """Threads whose stack the core does not hold, folded into one when it is all of them. A stack pointer that leads to a
+    guard, or to nothing mapped, is no gap: it is what happened."""
+    lost = []
+    for thread in threads:
+        mapping = mappings.find(thread.registers.sp) if thread.registers else None
+        if thread.registers and mapping and mapping.is_readable and not _is_held(memory, thread.registers.sp):
+            lost.append(thread.tid)
     why = "The core does not hold the memory at its stack pointer (see coredump_filter in core(5), or the core is cut off)."
-    if lost and len(lost) == len(threads):
+    if len(lost) > 1 and len(lost) == len(threads):
         return (Gap("stack", why.replace("at its stack pointer", "at any thread's stack pointer")),)
-    return tuple(Gap("stack", why, thread.tid) for thread in lost)
+    return tuple(Gap("stack", why, tid) for tid in lost)
 
 
 def _is_held(memory: MemoryReader, address: int) -> bool:
