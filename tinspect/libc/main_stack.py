@@ -8,9 +8,7 @@ from tinspect.model.mapping import MappingTable
 AT_PAGESZ = 6
 
 
-def glibc_main_stack(
-    mappings: MappingTable, stack_end: int, stack_limit: int, page_size: int
-) -> AddressRange | None:
+def glibc_main_stack(mappings: MappingTable, stack_end: int, stack_limit: int, page_size: int) -> AddressRange | None:
     """What glibc's pthread_getattr_np (nptl/pthread_getattr_np.c, 2.31 to 2.43) computes; None when no mapping holds ``stack_end``.
 
     ``stack_end`` is __libc_stack_end, ``stack_limit`` RLIMIT_STACK's soft limit in bytes (−1: unlimited). The top is the end of the

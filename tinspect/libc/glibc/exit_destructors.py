@@ -22,9 +22,7 @@ _POINTER_GUARD = 0x30  # tcbhead_t.pointer_guard (sysdeps/x86_64/nptl/tls.h)
 _ROTATION = 17  # PTR_MANGLE: 2 * LP_SIZE + 1 (sysdeps/unix/sysv/linux/x86_64/pointer_guard.h)
 
 
-def find_list_offset(
-    architecture: Architecture, memory: MemoryReader, symbols: Symbolizer, module: str
-) -> int | None:
+def find_list_offset(architecture: Architecture, memory: MemoryReader, symbols: Symbolizer, module: str) -> int | None:
     """Where the list's head lies from the thread pointer (negative), from the code of __call_tls_dtors; or None."""
     address = symbols.find_address("__call_tls_dtors", module)
     if address is None:

@@ -9,7 +9,9 @@ from tinspect.libc.glibc.lists import StackLists, walk_list
 from tinspect.libc.protocol import LibcThreads, OwnPointer
 from tinspect.target.memory import MemoryReader
 
-_JOIN_BEFORE_START = 24  # joinid lies three words before start_routine, 2.31 to 2.42 (nptl/descr.h); 2.43 holds no pointer there
+_JOIN_BEFORE_START = (
+    24  # joinid lies three words before start_routine, 2.31 to 2.42 (nptl/descr.h); 2.43 holds no pointer there
+)
 _MOST_ROBUST = 4096
 
 
