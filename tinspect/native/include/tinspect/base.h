@@ -16,7 +16,7 @@
 
 #define TI_API __attribute__((visibility("default")))
 #define TI_NORETURN __attribute__((noreturn))
-#define TI_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define TI_PRINTF(text, first) __attribute__((format(printf, text, first)))
 
 TI_BEGIN_DECLS
 
