@@ -110,17 +110,17 @@ static inline TI_LOCAL_UNUSED void ti_local_loan_end(ti_local_loan *loan)
 /* Where each thread's value is: a compiler thread-local, or a block found through a key (define TI_LOCAL_BY_KEY before
  * including this, for systems or modules where compiler thread-locals cannot be had). */
 #ifndef TI_LOCAL_BY_KEY
-#define TI_LOCAL_STORAGE(type_, name_, initial_, drop_)                                                                \
-    static __thread struct name_##_local name_##_storage = {TI_LOCAL_IMAGE(type_, name_, drop_), initial_};            \
+#define TI_LOCAL_STORAGE(type_, name_, drop_, ...)                                                                     \
+    static __thread struct name_##_local name_##_storage = {TI_LOCAL_IMAGE(type_, name_, drop_), __VA_ARGS__};         \
     static inline TI_LOCAL_UNUSED struct name_##_local *name_##_place(void)                                            \
     {                                                                                                                  \
         return &name_##_storage;                                                                                       \
     }
 #define TI_LOCAL_HOME ((ti_local_home){&__dso_handle})
 #else
-#define TI_LOCAL_STORAGE(type_, name_, initial_, drop_)                                                                \
+#define TI_LOCAL_STORAGE(type_, name_, drop_, ...)                                                                     \
     _Static_assert(_Alignof(type_) <= _Alignof(max_align_t), #name_ " is aligned more than a block can be");           \
-    static const struct name_##_local name_##_image = {TI_LOCAL_IMAGE(type_, name_, drop_), initial_};                 \
+    static const struct name_##_local name_##_image = {TI_LOCAL_IMAGE(type_, name_, drop_), __VA_ARGS__};              \
     static ti_local_key name_##_key = TI_LOCAL_KEY_INIT(#name_, &name_##_image.head, sizeof name_##_image);            \
     static inline TI_LOCAL_UNUSED struct name_##_local *name_##_place(void)                                            \
     {                                                                                                                  \
@@ -138,11 +138,12 @@ static inline TI_LOCAL_UNUSED void ti_local_loan_end(ti_local_loan *loan)
  * context)      lends it: alone which answer TI_EDESTROYED when the value has been destroyed and TI_EBORROW when a loan
  * stands in the way. */
 #define TI_LOCAL(type_, name_, initial_, drop_)                                                                        \
+    typedef type_ name_##_value;                                                                                       \
     struct name_##_local {                                                                                             \
         ti_local_head head;                                                                                            \
         type_ value;                                                                                                   \
     };                                                                                                                 \
-    TI_LOCAL_STORAGE(type_, name_, initial_, drop_)                                                                    \
+    TI_LOCAL_STORAGE(type_, name_, drop_, initial_)                                                                    \
     static __attribute__((noinline, cold, unused)) type_ *name_##_start(struct name_##_local *place)                   \
     {                                                                                                                  \
         type_ fresh;                                                                                                   \
@@ -180,7 +181,7 @@ static inline TI_LOCAL_UNUSED void ti_local_loan_end(ti_local_loan *loan)
         memset(&zero, 0, sizeof zero);                                                                                 \
         return name_##_replace(zero, out);                                                                             \
     }                                                                                                                  \
-    static inline TI_LOCAL_UNUSED ti_status name_##_with(void (*use)(const type_ *value, void *context),               \
+    static inline TI_LOCAL_UNUSED ti_status name_##_with(void (*use)(const name_##_value *value, void *context),       \
                                                          void *context)                                                \
     {                                                                                                                  \
         type_ *value = name_##_get();                                                                                  \
