@@ -243,7 +243,7 @@ static void checked_mode_says_who_and_where(void)
 
     ti_lock(&mutex);
     char site[64];
-    snprintf(site, sizeof site, "taken at %#lx", (unsigned long)ti_get(mutex.site));
+    snprintf(site, sizeof site, "taken at %#lx", (unsigned long)ti_get(mutex.holder.site));
     ti_lock(&mutex);
     CHECK_EQUAL(last_misuse, TI_EDEADLK);
     CHECK(strstr(last_report, "locked again") != NULL);
@@ -261,7 +261,7 @@ static void a_named_lock_stands_in_the_registry(void)
 {
     ti_mutex mutex;
     CHECK_EQUAL(ti_mutex_init(&mutex, "ledger"), TI_OK);
-    struct ti_lock_record *record = mutex.record;
+    struct ti_lock_record *record = mutex.holder.record;
     CHECK(record != NULL);
     CHECK_EQUAL(ti_get(record->address), (uintptr_t)&mutex);
     CHECK_EQUAL(ti_get(record->kind), TI_LOCK_MUTEX);

@@ -28,10 +28,7 @@ ti_status ti_barrier_destroy(ti_barrier *barrier)
     if ((uint32_t)ti_get(barrier->state) != 0) {
         return ti_lock_misuse(TI_EBUSY, "destroying a barrier that threads wait in", barrier, 0, TI_CALLER, 0);
     }
-    if (barrier->record != NULL) {
-        ti_lock_unregister(barrier->record);
-        barrier->record = NULL;
-    }
+    ti_lock_unname(&barrier->record);
     return TI_OK;
 }
 

@@ -9,10 +9,7 @@ ti_status ti_condvar_init(ti_condvar *condvar, const char *name)
 
 ti_status ti_condvar_destroy(ti_condvar *condvar)
 {
-    if (condvar->record != NULL) {
-        ti_lock_unregister(condvar->record);
-        condvar->record = NULL;
-    }
+    ti_lock_unname(&condvar->record);
     return TI_OK;
 }
 
@@ -22,15 +19,12 @@ ti_status ti_condvar_destroy(ti_condvar *condvar)
 static ti_status wait_once(ti_condvar *condvar, ti_mutex *mutex, ti_deadline deadline, bool *timed_out,
                            const void *caller)
 {
-    uint64_t id = ti_current_id();
-    uint64_t owner = ti_get(mutex->owner);
-    if (owner != id) {
-        return ti_lock_misuse(TI_EPERM, "waiting with a mutex that the caller does not hold", mutex, owner, caller,
-                              ti_get(mutex->site));
+    ti_holder *holder = &mutex->holder;
+    if (!ti_is_mine(holder)) {
+        return ti_holder_misuse(holder, TI_EPERM, "waiting with a mutex that the caller does not hold", mutex, caller);
     }
-    uint8_t unwinding = mutex->unwinding;
     uint32_t sequence = ti_get(condvar->sequence);
-    ti_mutex_disown(mutex);
+    bool was_unwinding = ti_suspend_hold(holder);
     ti_mutex_give(mutex);
 
     struct ti_waiting waiting = {TI_WAIT_CONDVAR, condvar, condvar->record};
@@ -39,9 +33,7 @@ static ti_status wait_once(ti_condvar *condvar, ti_mutex *mutex, ti_deadline dea
     if (!ti_mutex_try_take(mutex)) {
         ti_mutex_take_slowly(mutex, TI_FOREVER, TI_WAIT_MUTEX);
     }
-    ti_mutex_own(mutex, id, caller);
-    mutex->unwinding = unwinding; /* it is the same critical section that goes on */
-    return ti_get(mutex->poisoned) ? TI_EPOISONED : TI_OK;
+    return ti_resume_hold(holder, was_unwinding, caller);
 }
 
 static ti_status wait_while(ti_condvar *condvar, ti_mutex *mutex, ti_deadline deadline, ti_condition condition,

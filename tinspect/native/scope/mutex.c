@@ -4,20 +4,21 @@
 ti_status ti_mutex_init(ti_mutex *mutex, const char *name)
 {
     *mutex = (ti_mutex)TI_MUTEX_INIT;
-    return ti_lock_name(&mutex->record, mutex, TI_LOCK_MUTEX, name);
+    return ti_holder_name(&mutex->holder, mutex, TI_LOCK_MUTEX, name);
 }
 
 ti_status ti_mutex_destroy(ti_mutex *mutex)
 {
     if (ti_get(mutex->state) != TI_MUTEX_FREE) {
-        return ti_lock_misuse(TI_EBUSY, "destroying a held mutex", mutex, ti_get(mutex->owner), TI_CALLER,
-                              ti_get(mutex->site));
+        return ti_holder_misuse(&mutex->holder, TI_EBUSY, "destroying a held mutex", mutex, TI_CALLER);
     }
-    if (mutex->record != NULL) {
-        ti_lock_unregister(mutex->record);
-        mutex->record = NULL;
-    }
+    ti_holder_unname(&mutex->holder);
     return TI_OK;
+}
+
+__attribute__((noinline, cold)) void ti_mutex_wake(ti_mutex *mutex)
+{
+    ti_futex_wake(&mutex->state, 1);
 }
 
 /* Looks for a while whether the holder leaves; the last state seen. Stops early when someone sleeps already: spinning
@@ -37,7 +38,7 @@ bool ti_mutex_take_slowly(ti_mutex *mutex, ti_deadline deadline, enum ti_wait_ki
     if (spin(mutex) == TI_MUTEX_FREE && ti_mutex_try_take(mutex)) {
         return true;
     }
-    struct ti_waiting waiting = {kind, mutex, mutex->record};
+    struct ti_waiting waiting = {kind, mutex, mutex->holder.record};
     /* Having slept once, it takes the lock as AWAITED: it cannot know whether others still sleep, and one wake-up too
      * many is harmless where one too few is not. */
     while (atomic_exchange_explicit(&mutex->state, TI_MUTEX_AWAITED, memory_order_acquire) != TI_MUTEX_FREE) {
@@ -49,79 +50,82 @@ bool ti_mutex_take_slowly(ti_mutex *mutex, ti_deadline deadline, enum ti_wait_ki
     return true;
 }
 
-static inline ti_status taken(ti_mutex *mutex, uint64_t id, const void *caller)
-{
-    ti_mutex_own(mutex, id, caller);
-    mutex->unwinding = ti_is_unwinding();
-    return TI_UNLIKELY(ti_get(mutex->poisoned)) ? TI_EPOISONED : TI_OK;
-}
-
 static __attribute__((noinline, cold)) ti_status lock_slowly(ti_mutex *mutex, ti_deadline deadline, const void *caller)
 {
-    uint64_t id = ti_current_id();
-    /* Only this thread stores its own id, so seeing it is proof. */
-    if (ti_get(mutex->owner) == id) {
-        return ti_lock_misuse(TI_EDEADLK, "mutex locked again by its holder", mutex, id, caller, ti_get(mutex->site));
+    if (ti_is_mine(&mutex->holder)) {
+        return ti_holder_misuse(&mutex->holder, TI_EDEADLK, "mutex locked again by its holder", mutex, caller);
     }
-    return ti_mutex_take_slowly(mutex, deadline, TI_WAIT_MUTEX) ? taken(mutex, id, caller) : TI_ETIMEDOUT;
+    return ti_mutex_take_slowly(mutex, deadline, TI_WAIT_MUTEX) ? ti_hold(&mutex->holder, caller) : TI_ETIMEDOUT;
 }
 
 ti_status ti_lock(ti_mutex *mutex)
 {
     if (TI_LIKELY(ti_mutex_try_take(mutex))) {
-        return taken(mutex, ti_current_id(), TI_CALLER);
+        return ti_hold(&mutex->holder, TI_CALLER);
     }
     return lock_slowly(mutex, TI_FOREVER, TI_CALLER);
 }
 
 ti_status ti_try_lock(ti_mutex *mutex)
 {
-    return ti_mutex_try_take(mutex) ? taken(mutex, ti_current_id(), TI_CALLER) : TI_EBUSY;
+    return ti_mutex_try_take(mutex) ? ti_hold(&mutex->holder, TI_CALLER) : TI_EBUSY;
 }
 
 ti_status ti_lock_until(ti_mutex *mutex, ti_deadline deadline)
 {
     if (TI_LIKELY(ti_mutex_try_take(mutex))) {
-        return taken(mutex, ti_current_id(), TI_CALLER);
+        return ti_hold(&mutex->holder, TI_CALLER);
     }
     return lock_slowly(mutex, deadline, TI_CALLER);
 }
 
-static __attribute__((noinline, cold)) ti_status unlock_misuse(ti_mutex *mutex, uint64_t owner, const void *caller)
+static __attribute__((noinline, cold)) ti_status unlock_misuse(ti_mutex *mutex, const void *caller)
 {
-    bool free = owner == 0;
-    return ti_lock_misuse(TI_EPERM, free ? "unlocking an unlocked mutex" : "unlocking someone else's mutex", mutex,
-                          owner, caller, free ? 0 : ti_get(mutex->site));
+    bool free = ti_get(mutex->holder.owner) == 0;
+    return ti_holder_misuse(&mutex->holder, TI_EPERM,
+                            free ? "unlocking an unlocked mutex" : "unlocking someone else's mutex", mutex, caller);
 }
 
+static __attribute__((noinline, cold)) ti_status unlock_slowly(ti_mutex *mutex)
+{
+    ti_let_go(&mutex->holder);
+    ti_mutex_give(mutex);
+    return TI_OK;
+}
+
+static __attribute__((noinline, cold)) ti_status wake(ti_mutex *mutex)
+{
+    ti_mutex_wake(mutex);
+    return TI_OK;
+}
+
+/* Every rare case is a tail call, so that the common one needs no stack frame. */
 ti_status ti_unlock(ti_mutex *mutex)
 {
-    uint64_t owner = ti_get(mutex->owner);
-    if (TI_UNLIKELY(owner != ti_current_id())) {
-        return unlock_misuse(mutex, owner, TI_CALLER);
+    if (TI_UNLIKELY(!ti_is_mine(&mutex->holder))) {
+        return unlock_misuse(mutex, TI_CALLER);
     }
-    /* A panic that was under way when the lock was taken says nothing about what the lock protects. */
-    if (TI_UNLIKELY(ti_is_unwinding()) && !mutex->unwinding) {
-        ti_set(mutex->poisoned, 1);
-        ti_lock_poison(mutex->record, 1);
+    if (TI_UNLIKELY(ti_is_out_of_the_ordinary(&mutex->holder))) {
+        return unlock_slowly(mutex);
     }
-    ti_mutex_disown(mutex);
-    ti_mutex_give(mutex);
+    ti_set(mutex->holder.owner, 0);
+    if (TI_UNLIKELY(atomic_exchange_explicit(&mutex->state, TI_MUTEX_FREE, memory_order_release) == TI_MUTEX_AWAITED)) {
+        return wake(mutex);
+    }
     return TI_OK;
 }
 
 bool ti_mutex_is_poisoned(const ti_mutex *mutex)
 {
-    return ti_get(mutex->poisoned) != 0;
+    return ti_is_poisoned(&mutex->holder);
 }
 
 void ti_mutex_clear_poison(ti_mutex *mutex)
 {
-    ti_set(mutex->poisoned, 0);
-    ti_lock_poison(mutex->record, 0);
+    ti_forget_poison(&mutex->holder);
 }
 
 uint64_t ti_mutex_owner(const ti_mutex *mutex)
 {
-    return ti_get(mutex->owner);
+    return ti_get(mutex->holder.owner);
 }

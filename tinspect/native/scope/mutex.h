@@ -2,8 +2,7 @@
 #ifndef TI_MUTEX_H
 #define TI_MUTEX_H
 
-#include "tinspect/sync.h"
-#include "waiting.h"
+#include "holder.h"
 
 enum {
     TI_MUTEX_FREE = 0,
@@ -22,26 +21,14 @@ static inline bool ti_mutex_try_take(ti_mutex *mutex)
                                                    memory_order_relaxed);
 }
 
+void ti_mutex_wake(ti_mutex *mutex);
+
 static inline void ti_mutex_give(ti_mutex *mutex)
 {
-    /* After the exchange the mutex may be gone (its next holder may free it): only its address is used below. */
+    /* After the exchange the mutex may be gone (its next holder may free it): only its address is used then. */
     if (TI_UNLIKELY(atomic_exchange_explicit(&mutex->state, TI_MUTEX_FREE, memory_order_release) == TI_MUTEX_AWAITED)) {
-        ti_futex_wake(&mutex->state, 1);
+        ti_mutex_wake(mutex);
     }
-}
-
-/* Who holds it, for wait-for graphs; relaxed, because only the thread itself ever stores or compares its own id. */
-static inline void ti_mutex_own(ti_mutex *mutex, uint64_t id, const void *caller)
-{
-    ti_set(mutex->owner, id);
-    ti_set(mutex->site, (uintptr_t)caller);
-    ti_lock_owned(mutex->record, id);
-}
-
-static inline void ti_mutex_disown(ti_mutex *mutex)
-{
-    ti_set(mutex->owner, 0);
-    ti_lock_owned(mutex->record, 0);
 }
 
 #endif

@@ -18,11 +18,16 @@ ti_status ti_once_destroy(ti_once *once)
         return ti_lock_misuse(TI_EBUSY, "destroying a once whose initialiser runs", once, ti_get(once->owner),
                               TI_CALLER, 0);
     }
-    if (once->record != NULL) {
-        ti_lock_unregister(once->record);
-        once->record = NULL;
-    }
+    ti_lock_unname(&once->record);
     return TI_OK;
+}
+
+static void set_owner(ti_once *once, uint64_t id)
+{
+    ti_set(once->owner, id);
+    if (once->record != NULL) {
+        ti_set(once->record->owner, id);
+    }
 }
 
 /* An initialiser under way; `outcome` is the state it leaves behind. Its end runs as a cleanup, so that a panic (or
@@ -35,9 +40,10 @@ struct attempt {
 static void attempt_end(struct attempt *attempt)
 {
     ti_once *once = attempt->once;
-    ti_set(once->owner, 0);
-    ti_lock_owned(once->record, 0);
-    ti_lock_poison(once->record, attempt->outcome == TI_ONCE_POISONED);
+    set_owner(once, 0);
+    if (once->record != NULL) {
+        ti_set(once->record->poisoned, attempt->outcome == TI_ONCE_POISONED);
+    }
     /* Release: what the initialiser wrote is seen by whoever acquires the new state. */
     uint32_t before = atomic_exchange_explicit(&once->state, attempt->outcome, memory_order_release);
     if ((before & TI_ONCE_AWAITED) != 0) {
@@ -47,10 +53,8 @@ static void attempt_end(struct attempt *attempt)
 
 static ti_status attempt_run(ti_once *once, bool poisoned, struct ti_once_task task)
 {
-    uint64_t id = ti_current_id();
     struct attempt attempt __attribute__((cleanup(attempt_end))) = {once, task.after_panic};
-    ti_set(once->owner, id);
-    ti_lock_owned(once->record, id);
+    set_owner(once, ti_current_id());
     ti_status status = task.run(task.context, poisoned);
     attempt.outcome = status == TI_OK ? TI_ONCE_DONE : TI_ONCE_NEW;
     return status;

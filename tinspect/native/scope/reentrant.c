@@ -4,19 +4,15 @@
 ti_status ti_reentrant_init(ti_reentrant *lock, const char *name)
 {
     *lock = (ti_reentrant)TI_REENTRANT_INIT;
-    return ti_lock_name(&lock->mutex.record, lock, TI_LOCK_REENTRANT, name);
+    return ti_holder_name(&lock->mutex.holder, lock, TI_LOCK_REENTRANT, name);
 }
 
 ti_status ti_reentrant_destroy(ti_reentrant *lock)
 {
     if (ti_get(lock->mutex.state) != TI_MUTEX_FREE) {
-        return ti_lock_misuse(TI_EBUSY, "destroying a held reentrant lock", lock, ti_get(lock->mutex.owner), TI_CALLER,
-                              ti_get(lock->mutex.site));
+        return ti_holder_misuse(&lock->mutex.holder, TI_EBUSY, "destroying a held reentrant lock", lock, TI_CALLER);
     }
-    if (lock->mutex.record != NULL) {
-        ti_lock_unregister(lock->mutex.record);
-        lock->mutex.record = NULL;
-    }
+    ti_holder_unname(&lock->mutex.holder);
     return TI_OK;
 }
 
@@ -29,30 +25,28 @@ static ti_status again(ti_reentrant *lock)
     return TI_OK;
 }
 
-static ti_status first(ti_reentrant *lock, uint64_t id, const void *caller)
+static inline ti_status first(ti_reentrant *lock, const void *caller)
 {
-    ti_mutex_own(&lock->mutex, id, caller);
     lock->depth = 1;
+    ti_hold(&lock->mutex.holder, caller); /* never poisoned: see ti_reentrant_unlock */
     return TI_OK;
 }
 
-/* Seeing one's own id in `owner` is proof, relaxed or not: no other thread ever stores it. */
-static bool is_mine(ti_reentrant *lock, uint64_t id)
+static __attribute__((noinline, cold)) ti_status lock_slowly(ti_reentrant *lock, ti_deadline deadline,
+                                                             const void *caller)
 {
-    return ti_get(lock->mutex.owner) == id;
+    return ti_mutex_take_slowly(&lock->mutex, deadline, TI_WAIT_REENTRANT) ? first(lock, caller) : TI_ETIMEDOUT;
 }
 
 static inline ti_status lock_until(ti_reentrant *lock, ti_deadline deadline, const void *caller)
 {
-    uint64_t id = ti_current_id();
-    if (is_mine(lock, id)) {
+    if (ti_is_mine(&lock->mutex.holder)) {
         return again(lock);
     }
-    if (TI_UNLIKELY(!ti_mutex_try_take(&lock->mutex)) &&
-        !ti_mutex_take_slowly(&lock->mutex, deadline, TI_WAIT_REENTRANT)) {
-        return TI_ETIMEDOUT;
+    if (TI_LIKELY(ti_mutex_try_take(&lock->mutex))) {
+        return first(lock, caller);
     }
-    return first(lock, id, caller);
+    return lock_slowly(lock, deadline, caller);
 }
 
 ti_status ti_reentrant_lock(ti_reentrant *lock)
@@ -67,24 +61,33 @@ ti_status ti_reentrant_lock_until(ti_reentrant *lock, ti_deadline deadline)
 
 ti_status ti_reentrant_try_lock(ti_reentrant *lock)
 {
-    uint64_t id = ti_current_id();
-    if (is_mine(lock, id)) {
+    if (ti_is_mine(&lock->mutex.holder)) {
         return again(lock);
     }
-    return ti_mutex_try_take(&lock->mutex) ? first(lock, id, TI_CALLER) : TI_EBUSY;
+    return ti_mutex_try_take(&lock->mutex) ? first(lock, TI_CALLER) : TI_EBUSY;
+}
+
+static __attribute__((noinline, cold)) ti_status unlock_misuse(ti_reentrant *lock, const void *caller)
+{
+    bool free = ti_get(lock->mutex.holder.owner) == 0;
+    return ti_holder_misuse(&lock->mutex.holder, TI_EPERM,
+                            free ? "unlocking an unlocked reentrant lock" : "unlocking someone else's reentrant lock",
+                            lock, caller);
 }
 
 ti_status ti_reentrant_unlock(ti_reentrant *lock)
 {
-    uint64_t owner = ti_get(lock->mutex.owner);
-    if (owner != ti_current_id()) {
-        return ti_lock_misuse(
-            TI_EPERM, owner == 0 ? "unlocking an unlocked reentrant lock" : "unlocking someone else's reentrant lock",
-            lock, owner, TI_CALLER, owner == 0 ? 0 : ti_get(lock->mutex.site));
+    if (TI_UNLIKELY(!ti_is_mine(&lock->mutex.holder))) {
+        return unlock_misuse(lock, TI_CALLER);
     }
-    if (--lock->depth == 0) {
-        ti_mutex_disown(&lock->mutex);
-        ti_mutex_give(&lock->mutex);
+    if (--lock->depth > 0) {
+        return TI_OK;
     }
+    if (TI_UNLIKELY(ti_is_out_of_the_ordinary(&lock->mutex.holder))) {
+        ti_suspend_hold(&lock->mutex.holder); /* never poisons: its owner shares what the lock protects */
+    } else {
+        ti_set(lock->mutex.holder.owner, 0);
+    }
+    ti_mutex_give(&lock->mutex);
     return TI_OK;
 }

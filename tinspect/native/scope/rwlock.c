@@ -4,8 +4,7 @@
  * Invariant: READERS_WAIT is set only while the lock is written, or WRITERS_WAIT is set, or a writer that was just
  * woken is on its way to take it. So whoever makes the lock free sees all that wait, and a reader that sees a waiting
  * writer, or a reader that waits for one, gets in line behind. */
-#include "tinspect/sync.h"
-#include "waiting.h"
+#include "holder.h"
 
 #define READERS_WAIT (1u << 30)
 #define WRITERS_WAIT (1u << 31)
@@ -36,19 +35,15 @@ static bool change(_Atomic uint32_t *state, uint32_t *seen, uint32_t next, memor
 ti_status ti_rwlock_init(ti_rwlock *lock, const char *name)
 {
     *lock = (ti_rwlock)TI_RWLOCK_INIT;
-    return ti_lock_name(&lock->record, lock, TI_LOCK_RWLOCK, name);
+    return ti_holder_name(&lock->holder, lock, TI_LOCK_RWLOCK, name);
 }
 
 ti_status ti_rwlock_destroy(ti_rwlock *lock)
 {
     if (!is_free(ti_get(lock->state))) {
-        return ti_lock_misuse(TI_EBUSY, "destroying a held reader-writer lock", lock, ti_get(lock->owner), TI_CALLER,
-                              ti_get(lock->site));
+        return ti_holder_misuse(&lock->holder, TI_EBUSY, "destroying a held reader-writer lock", lock, TI_CALLER);
     }
-    if (lock->record != NULL) {
-        ti_lock_unregister(lock->record);
-        lock->record = NULL;
-    }
+    ti_holder_unname(&lock->holder);
     return TI_OK;
 }
 
@@ -75,51 +70,52 @@ static bool wake_a_writer(ti_rwlock *lock)
     return ti_futex_wake(&lock->writers, 1) > 0;
 }
 
+static bool clear_marks(ti_rwlock *lock, uint32_t seen, uint32_t next)
+{
+    return atomic_compare_exchange_strong_explicit(&lock->state, &seen, next, memory_order_relaxed,
+                                                   memory_order_relaxed);
+}
+
 /* The lock became free and someone waits: a writer if there is one, else every reader. Another thread that takes the
- * lock meanwhile makes a compare-and-swap fail, and then owes the wake-up itself when it leaves. */
-static __attribute__((noinline)) void hand_on(ti_rwlock *lock, uint32_t state)
+ * lock meanwhile makes a compare-and-swap fail, and then owes the wake-up itself when it leaves. Always TI_OK. */
+static __attribute__((noinline)) ti_status hand_on(ti_rwlock *lock, uint32_t state)
 {
     if (state == WRITERS_WAIT) {
-        if (atomic_compare_exchange_strong_explicit(&lock->state, &state, 0, memory_order_relaxed,
-                                                    memory_order_relaxed)) {
+        if (clear_marks(lock, state, 0)) {
             wake_a_writer(lock);
-            return;
+            return TI_OK;
         }
+        state = ti_get(lock->state); /* a reader may have lined up behind the writer */
     }
     if (state == (READERS_WAIT | WRITERS_WAIT)) {
-        if (!atomic_compare_exchange_strong_explicit(&lock->state, &state, READERS_WAIT, memory_order_relaxed,
-                                                     memory_order_relaxed)) {
-            return;
-        }
-        if (wake_a_writer(lock)) {
-            return;
+        if (!clear_marks(lock, state, READERS_WAIT) || wake_a_writer(lock)) {
+            return TI_OK;
         }
         state = READERS_WAIT; /* no writer was asleep: one that is on its way finds the lock by itself */
     }
-    if (state == READERS_WAIT &&
-        atomic_compare_exchange_strong_explicit(&lock->state, &state, 0, memory_order_relaxed, memory_order_relaxed)) {
+    if (state == READERS_WAIT && clear_marks(lock, state, 0)) {
         ti_futex_wake_all(&lock->state);
     }
+    return TI_OK;
 }
 
 static __attribute__((noinline, cold)) ti_status read_slowly(ti_rwlock *lock, ti_deadline deadline, const void *caller)
 {
-    struct ti_waiting waiting = {TI_WAIT_RWLOCK_READ, lock, lock->record};
-    uint64_t id = ti_current_id();
+    struct ti_waiting waiting = {TI_WAIT_RWLOCK_READ, lock, lock->holder.record};
     uint32_t state = spin(lock, is_written);
     for (;;) {
         if (is_readable(state)) {
             if (change(&lock->state, &state, state + 1, memory_order_acquire)) {
-                return ti_get(lock->poisoned) ? TI_EPOISONED : TI_OK;
+                return ti_is_poisoned(&lock->holder) ? TI_EPOISONED : TI_OK;
             }
             continue;
         }
         if ((state & COUNT) == MAX_READERS) {
             return TI_EOVERFLOW;
         }
-        if (ti_get(lock->owner) == id) {
-            return ti_lock_misuse(TI_EDEADLK, "reading a lock that the caller holds for writing", lock, id, caller,
-                                  ti_get(lock->site));
+        if (ti_is_mine(&lock->holder)) {
+            return ti_holder_misuse(&lock->holder, TI_EDEADLK, "reading a lock that the caller holds for writing", lock,
+                                    caller);
         }
         if ((state & READERS_WAIT) == 0 && !change(&lock->state, &state, state | READERS_WAIT, memory_order_relaxed)) {
             continue;
@@ -147,7 +143,7 @@ ti_status ti_rwlock_try_read(ti_rwlock *lock)
 {
     uint32_t state;
     if (try_read(lock, &state)) {
-        return ti_get(lock->poisoned) ? TI_EPOISONED : TI_OK;
+        return ti_is_poisoned(&lock->holder) ? TI_EPOISONED : TI_OK;
     }
     return (state & COUNT) == MAX_READERS ? TI_EOVERFLOW : TI_EBUSY;
 }
@@ -156,7 +152,7 @@ ti_status ti_rwlock_read_until(ti_rwlock *lock, ti_deadline deadline)
 {
     uint32_t state;
     if (TI_LIKELY(try_read(lock, &state))) {
-        return ti_get(lock->poisoned) ? TI_EPOISONED : TI_OK;
+        return ti_is_poisoned(&lock->holder) ? TI_EPOISONED : TI_OK;
     }
     return read_slowly(lock, deadline, TI_CALLER);
 }
@@ -165,7 +161,7 @@ ti_status ti_rwlock_read(ti_rwlock *lock)
 {
     uint32_t state;
     if (TI_LIKELY(try_read(lock, &state))) {
-        return ti_get(lock->poisoned) ? TI_EPOISONED : TI_OK;
+        return ti_is_poisoned(&lock->holder) ? TI_EPOISONED : TI_OK;
     }
     return read_slowly(lock, TI_FOREVER, TI_CALLER);
 }
@@ -174,25 +170,12 @@ ti_status ti_rwlock_read_unlock(ti_rwlock *lock)
 {
     uint32_t state = ti_get(lock->state);
     if (TI_UNLIKELY(is_free(state) || is_written(state))) {
-        return ti_lock_misuse(TI_EPERM, "read-unlocking a lock that nobody reads", lock, ti_get(lock->owner), TI_CALLER,
-                              0);
+        return ti_holder_misuse(&lock->holder, TI_EPERM, "read-unlocking a lock that nobody reads", lock, TI_CALLER);
     }
     /* Release: what was read stays before the next writer's writes. */
     state = atomic_fetch_sub_explicit(&lock->state, 1, memory_order_release) - 1;
     /* Readers wait behind readers only if a writer waits too. */
-    if (TI_UNLIKELY(is_free(state) && (state & WRITERS_WAIT) != 0)) {
-        hand_on(lock, state);
-    }
-    return TI_OK;
-}
-
-static inline ti_status written(ti_rwlock *lock, uint64_t id, const void *caller)
-{
-    ti_set(lock->owner, id);
-    ti_set(lock->site, (uintptr_t)caller);
-    ti_lock_owned(lock->record, id);
-    lock->unwinding = ti_is_unwinding();
-    return TI_UNLIKELY(ti_get(lock->poisoned)) ? TI_EPOISONED : TI_OK;
+    return TI_UNLIKELY(is_free(state) && (state & WRITERS_WAIT) != 0) ? hand_on(lock, state) : TI_OK;
 }
 
 /* A writer that gives up may have been the only one WRITERS_WAIT stood for, and readers would wait behind nobody. It
@@ -208,21 +191,20 @@ static ti_status give_up_writing(ti_rwlock *lock)
 
 static __attribute__((noinline, cold)) ti_status write_slowly(ti_rwlock *lock, ti_deadline deadline, const void *caller)
 {
-    struct ti_waiting waiting = {TI_WAIT_RWLOCK_WRITE, lock, lock->record};
-    uint64_t id = ti_current_id();
+    struct ti_waiting waiting = {TI_WAIT_RWLOCK_WRITE, lock, lock->holder.record};
     /* Having slept, it cannot know whether other writers sleep still, so it keeps their mark. */
     uint32_t others = 0;
     uint32_t state = spin(lock, blocks_writer);
     for (;;) {
         if (is_free(state)) {
             if (change(&lock->state, &state, state | WRITTEN | others, memory_order_acquire)) {
-                return written(lock, id, caller);
+                return ti_hold(&lock->holder, caller);
             }
             continue;
         }
-        if (ti_get(lock->owner) == id) {
-            return ti_lock_misuse(TI_EDEADLK, "reader-writer lock written again by its writer", lock, id, caller,
-                                  ti_get(lock->site));
+        if (ti_is_mine(&lock->holder)) {
+            return ti_holder_misuse(&lock->holder, TI_EDEADLK, "reader-writer lock written again by its writer", lock,
+                                    caller);
         }
         if ((state & WRITERS_WAIT) == 0 && !change(&lock->state, &state, state | WRITERS_WAIT, memory_order_relaxed)) {
             continue;
@@ -255,7 +237,7 @@ ti_status ti_rwlock_try_write(ti_rwlock *lock)
     /* A free lock may carry marks of threads that are just waking: those do not stop this one. */
     while (is_free(state)) {
         if (change(&lock->state, &state, state | WRITTEN, memory_order_acquire)) {
-            return written(lock, ti_current_id(), TI_CALLER);
+            return ti_hold(&lock->holder, TI_CALLER);
         }
     }
     return TI_EBUSY;
@@ -264,7 +246,7 @@ ti_status ti_rwlock_try_write(ti_rwlock *lock)
 ti_status ti_rwlock_write_until(ti_rwlock *lock, ti_deadline deadline)
 {
     if (TI_LIKELY(try_write(lock))) {
-        return written(lock, ti_current_id(), TI_CALLER);
+        return ti_hold(&lock->holder, TI_CALLER);
     }
     return write_slowly(lock, deadline, TI_CALLER);
 }
@@ -272,46 +254,46 @@ ti_status ti_rwlock_write_until(ti_rwlock *lock, ti_deadline deadline)
 ti_status ti_rwlock_write(ti_rwlock *lock)
 {
     if (TI_LIKELY(try_write(lock))) {
-        return written(lock, ti_current_id(), TI_CALLER);
+        return ti_hold(&lock->holder, TI_CALLER);
     }
     return write_slowly(lock, TI_FOREVER, TI_CALLER);
 }
 
-/* The caller stops being the writer; TI_EPERM when it is not. */
-static inline ti_status stop_writing(ti_rwlock *lock, const char *misuse, const void *caller)
+static __attribute__((noinline, cold)) ti_status no_writer(ti_rwlock *lock, const char *misuse, const void *caller)
 {
-    uint64_t owner = ti_get(lock->owner);
-    if (TI_UNLIKELY(owner != ti_current_id())) {
-        return ti_lock_misuse(TI_EPERM, misuse, lock, owner, caller, owner == 0 ? 0 : ti_get(lock->site));
-    }
-    ti_set(lock->owner, 0);
-    ti_lock_owned(lock->record, 0);
-    return TI_OK;
+    return ti_holder_misuse(&lock->holder, TI_EPERM, misuse, lock, caller);
+}
+
+static inline ti_status give_back_written(ti_rwlock *lock)
+{
+    uint32_t state = atomic_fetch_sub_explicit(&lock->state, WRITTEN, memory_order_release) - WRITTEN;
+    return TI_UNLIKELY(state != 0) ? hand_on(lock, state) : TI_OK;
+}
+
+static __attribute__((noinline, cold)) ti_status write_unlock_slowly(ti_rwlock *lock)
+{
+    ti_let_go(&lock->holder);
+    return give_back_written(lock);
 }
 
 ti_status ti_rwlock_write_unlock(ti_rwlock *lock)
 {
-    ti_status status = stop_writing(lock, "write-unlocking a lock that the caller does not write", TI_CALLER);
-    if (TI_UNLIKELY(status != TI_OK)) {
-        return status;
+    if (TI_UNLIKELY(!ti_is_mine(&lock->holder))) {
+        return no_writer(lock, "write-unlocking a lock that the caller does not write", TI_CALLER);
     }
-    if (TI_UNLIKELY(ti_is_unwinding()) && !lock->unwinding) {
-        ti_set(lock->poisoned, 1);
-        ti_lock_poison(lock->record, 1);
+    if (TI_UNLIKELY(ti_is_out_of_the_ordinary(&lock->holder))) {
+        return write_unlock_slowly(lock);
     }
-    uint32_t state = atomic_fetch_sub_explicit(&lock->state, WRITTEN, memory_order_release) - WRITTEN;
-    if (TI_UNLIKELY(state != 0)) {
-        hand_on(lock, state);
-    }
-    return TI_OK;
+    ti_set(lock->holder.owner, 0);
+    return give_back_written(lock);
 }
 
 ti_status ti_rwlock_downgrade(ti_rwlock *lock)
 {
-    ti_status status = stop_writing(lock, "downgrading a lock that the caller does not write", TI_CALLER);
-    if (status != TI_OK) {
-        return status;
+    if (!ti_is_mine(&lock->holder)) {
+        return no_writer(lock, "downgrading a lock that the caller does not write", TI_CALLER);
     }
+    ti_let_go(&lock->holder);
     /* One step from written to read once, taking READERS_WAIT away: no writer can come in between. Readers that are
      * woken line up again if a writer waits. */
     uint32_t state = ti_get(lock->state);
@@ -325,11 +307,10 @@ ti_status ti_rwlock_downgrade(ti_rwlock *lock)
 
 bool ti_rwlock_is_poisoned(const ti_rwlock *lock)
 {
-    return ti_get(lock->poisoned) != 0;
+    return ti_is_poisoned(&lock->holder);
 }
 
 void ti_rwlock_clear_poison(ti_rwlock *lock)
 {
-    ti_set(lock->poisoned, 0);
-    ti_lock_poison(lock->record, 0);
+    ti_forget_poison(&lock->holder);
 }

@@ -35,3 +35,11 @@ ti_status ti_lock_name(struct ti_lock_record **record, const void *object, enum 
     *record = name != NULL ? ti_lock_register(object, kind, name) : NULL;
     return name != NULL && *record == NULL ? TI_ENOMEM : TI_OK;
 }
+
+void ti_lock_unname(struct ti_lock_record **record)
+{
+    if (*record != NULL) {
+        ti_lock_unregister(*record);
+        *record = NULL;
+    }
+}

@@ -36,20 +36,8 @@ ti_status ti_lock_misuse(ti_status status, const char *what, const void *object,
 /* Enters a named lock into the registry; *record is NULL when it has no name. */
 ti_status ti_lock_name(struct ti_lock_record **record, const void *object, enum ti_lock_kind kind, const char *name);
 
-/* Tells the registry who holds a named lock. */
-static inline void ti_lock_owned(struct ti_lock_record *record, uint64_t owner)
-{
-    if (TI_UNLIKELY(record != NULL)) {
-        ti_set(record->owner, owner);
-    }
-}
-
-static inline void ti_lock_poison(struct ti_lock_record *record, uint32_t poisoned)
-{
-    if (TI_UNLIKELY(record != NULL)) {
-        ti_set(record->poisoned, poisoned);
-    }
-}
+/* Takes it out again. */
+void ti_lock_unname(struct ti_lock_record **record);
 
 #define TI_CALLER __builtin_return_address(0)
 

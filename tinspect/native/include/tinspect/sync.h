@@ -35,16 +35,27 @@ TI_API ti_status ti_park_until(ti_deadline deadline);
 /* Gives `thread` its token. TI_ESTALE when it is gone. */
 TI_API ti_status ti_unpark(ti_thread thread);
 
+/* ---- What the locks below know about the thread that holds them alone ---- */
+
+enum {
+    TI_MARK_POISONED = 1u << 0,
+    TI_MARK_UNWINDING = 1u << 1, /* the holder was unwinding already when it took the lock */
+    TI_MARK_NAMED = 1u << 2,     /* it has a record */
+};
+typedef struct ti_holder {
+    TI_ATOMIC(uint32_t) marks; /* TI_MARK_*: what is out of the ordinary */
+    uint32_t spare;
+    TI_ATOMIC(uint64_t) owner;     /* the holder's thread id, 0 when there is none */
+    TI_ATOMIC(uintptr_t) site;     /* the code address the lock was last taken from */
+    struct ti_lock_record *record; /* NULL: unnamed */
+} ti_holder;
+
 /* ---- Mutex ---- */
 
 typedef struct ti_mutex {
-    TI_ATOMIC(uint32_t) state;   /* 0 free, 1 held, 2 held and someone may sleep */
-    TI_ATOMIC(uint8_t) poisoned; /* bool */
-    uint8_t unwinding;           /* the holder's: it was unwinding already when it took the lock */
-    uint16_t spare;
-    TI_ATOMIC(uint64_t) owner; /* the holder's thread id, 0 when free */
-    TI_ATOMIC(uintptr_t) site; /* the code address it was last taken from */
-    struct ti_lock_record *record;
+    TI_ATOMIC(uint32_t) state; /* 0 free, 1 held, 2 held and someone may sleep */
+    uint32_t spare;
+    ti_holder holder;
 } ti_mutex;
 #define TI_MUTEX_INIT TI_ZEROED
 
@@ -94,12 +105,7 @@ static inline void ti_lock_guard_end(ti_lock_guard *guard)
 typedef struct ti_rwlock {
     TI_ATOMIC(uint32_t) state;   /* readers or "written", and who waits */
     TI_ATOMIC(uint32_t) writers; /* counts up each time a writer is to wake */
-    TI_ATOMIC(uint8_t) poisoned;
-    uint8_t unwinding;
-    uint16_t spare[3];
-    TI_ATOMIC(uint64_t) owner; /* the writer's thread id, 0 when there is none */
-    TI_ATOMIC(uintptr_t) site; /* where it was last taken for writing */
-    struct ti_lock_record *record;
+    ti_holder holder;            /* the writer */
 } ti_rwlock;
 #define TI_RWLOCK_INIT TI_ZEROED
 
