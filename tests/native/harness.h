@@ -26,17 +26,14 @@ struct ti_test {
         long long left_ = (long long)(left);                                                                           \
         long long right_ = (long long)(right);                                                                         \
         if (left_ != right_) {                                                                                         \
-            fprintf(stderr, "%s:%d: %s is %lld, not %s (%lld) in %s\n", __FILE__, __LINE__, #left, left_, #right,       \
+            fprintf(stderr, "%s:%d: %s is %lld, not %s (%lld) in %s\n", __FILE__, __LINE__, #left, left_, #right,      \
                     right_, __func__);                                                                                 \
             fflush(stderr);                                                                                            \
             _Exit(1);                                                                                                  \
         }                                                                                                              \
     } while (0)
 
-#define TEST(name)                                                                                                     \
-    {                                                                                                                  \
-        #name, name                                                                                                    \
-    }
+#define TEST(name) {#name, name}
 
 /* Put at the end of a file: TEST_MAIN(TEST(one), TEST(two)) */
 #define TEST_MAIN(...)                                                                                                 \

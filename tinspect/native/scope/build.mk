@@ -10,7 +10,7 @@ OPT ?= -O2
 WARN := -Wall -Wextra -Wvla -Wmissing-prototypes -Wshadow
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 # -fexceptions: a panic unwinds through these frames, and pthread_cleanup_push becomes an unwind cleanup.
-CFLAGS_ALL := -std=gnu11 $(OPT) -g $(WARN) -fexceptions -fvisibility=hidden -fPIC -pthread $(SANFLAGS) $(CFLAGS)
+CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE $(OPT) -g $(WARN) -fexceptions -fvisibility=hidden -fPIC -pthread $(SANFLAGS) $(CFLAGS)
 INCLUDE := -I$(NATIVE)/include -I$(NATIVE)/scope
 SOURCES := $(wildcard $(NATIVE)/scope/*.c)
 OBJECTS := $(SOURCES:$(NATIVE)/scope/%.c=$(OUT)/scope/%.o)

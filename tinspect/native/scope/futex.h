@@ -14,9 +14,10 @@
 
 #include "tinspect/base.h"
 
-/* Sleeps while *word == expected; false when the deadline passed. Wake-ups may be spurious: the caller re-checks its own
- * condition. A signal restarts the wait, which is safe because the deadline is absolute. errno is kept: this may run
- * under a signal handler or in the middle of someone's errno protocol. The raw system call is no cancellation point. */
+/* Sleeps while *word == expected; false when the deadline passed. Wake-ups may be spurious: the caller re-checks its
+ * own condition. A signal restarts the wait, which is safe because the deadline is absolute. errno is kept: this may
+ * run under a signal handler or in the middle of someone's errno protocol. The raw system call is no cancellation
+ * point. */
 static inline bool ti_futex_wait(const _Atomic uint32_t *word, uint32_t expected, ti_deadline deadline)
 {
     struct timespec at = {.tv_sec = (time_t)(deadline / 1000000000u), .tv_nsec = (long)(deadline % 1000000000u)};

@@ -2,8 +2,8 @@
  *
  * Single writer: a record is written by one thread at a time (a thread's own record by that thread; before it runs by
  * its parent, after it was joined by the joiner), between ti_record_begin and ti_record_end. Fields marked "atomic" are
- * written by several threads and stand outside the sequence. All stores are relaxed atomics, so that a reader in the same
- * process is no data race; a reader from outside sees bytes. */
+ * written by several threads and stand outside the sequence. All stores are relaxed atomics, so that a reader in the
+ * same process is no data race; a reader from outside sees bytes. */
 #ifndef TI_RECORD_H
 #define TI_RECORD_H
 
@@ -111,8 +111,8 @@ struct ti_thread_record {
     _Atomic uint32_t wait_kind; /* enum ti_wait_kind */
     _Atomic uint64_t wait_address;
     _Atomic uint64_t wait_since; /* CLOCK_MONOTONIC, ns */
-    /* Atomic. The low half is the park state (TI_PARK_*), the high half the slot's generation: an unpark through a stale
-     * handle cannot forge a token for the slot's next thread. */
+    /* Atomic. The low half is the park state (TI_PARK_*), the high half the slot's generation: an unpark through a
+     * stale handle cannot forge a token for the slot's next thread. */
     _Atomic uint64_t parker;
     _Atomic uint32_t finished; /* atomic: 1 once the closure has ended and its outcome stands */
     _Atomic uint32_t panic_length;
@@ -205,8 +205,8 @@ struct ti_key_record {
 #define ti_set(field, value) atomic_store_explicit(&(field), (value), memory_order_relaxed)
 #define ti_get(field) atomic_load_explicit(&(field), memory_order_relaxed)
 
-/* The writer's side of a sequence lock. The release fence keeps the odd number ahead of the body, the release store keeps
- * the body ahead of the even one; on x86 both are plain stores. */
+/* The writer's side of a sequence lock. The release fence keeps the odd number ahead of the body, the release store
+ * keeps the body ahead of the even one; on x86 both are plain stores. */
 static inline void ti_record_begin(struct ti_slot *slot)
 {
     ti_set(slot->sequence, ti_get(slot->sequence) + 1);

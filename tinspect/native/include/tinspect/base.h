@@ -51,8 +51,8 @@ typedef enum ti_status {
 /* One English sentence for a status, never NULL, static storage. */
 TI_API const char *ti_status_text(ti_status status);
 
-/* A handle names an object without pointing to it: an object that is gone answers TI_ESTALE. All handles have this shape;
- * id 0 is "none". They are values: copying one gives no second right to join. */
+/* A handle names an object without pointing to it: an object that is gone answers TI_ESTALE. All handles have this
+ * shape; id 0 is "none". They are values: copying one gives no second right to join. */
 #define TI_DECLARE_HANDLE(name)                                                                                        \
     typedef struct name {                                                                                              \
         uint64_t id;                                                                                                   \
@@ -91,8 +91,8 @@ TI_API uint32_t ti_version(void);
 #define TI_VERSION_MAJOR 1u
 #define TI_VERSION_MINOR 0u
 
-/* The checked mode: misuse (relock, wrong owner, destroying a held lock, joining twice …) is reported on stderr with who
- * and where, then handed to `handler`, or aborts when there is none. Off unless TINSPECT_CHECKED=1 is in the
+/* The checked mode: misuse (relock, wrong owner, destroying a held lock, joining twice …) is reported on stderr with
+ * who and where, then handed to `handler`, or aborts when there is none. Off unless TINSPECT_CHECKED=1 is in the
  * environment; without it misuse is only a status. */
 typedef void (*ti_misuse_handler)(ti_status status, const char *report);
 TI_API void ti_set_checked(bool on, ti_misuse_handler handler);
