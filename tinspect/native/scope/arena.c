@@ -296,5 +296,8 @@ uint32_t ti_text_set(_Atomic char *field, uint32_t room, const char *text, size_
     for (uint32_t i = 0; i < fits; i++) {
         ti_set(field[i], text[i]);
     }
+    for (uint32_t i = fits; i < room; i++) {
+        ti_set(field[i], 0); /* what stood there before must not look like part of it */
+    }
     return fits;
 }

@@ -99,7 +99,8 @@ static inline void ti_link_set(struct ti_link *link, const struct ti_slot *to)
     ti_set(link->generation, to == NULL ? 0 : ti_get(to->generation));
 }
 
-/* Copies text into a record's field; cuts it at `room` bytes, at a UTF-8 boundary. Returns the bytes stored. */
+/* Copies text into a record's field; cuts it at `room` bytes, at a UTF-8 boundary, and fills the rest with
+ * zeros. Returns the bytes stored. */
 uint32_t ti_text_set(_Atomic char *field, uint32_t room, const char *text, size_t length);
 
 /* Length of the longest beginning of `text` that fits into `room` bytes and ends at a UTF-8 boundary. */

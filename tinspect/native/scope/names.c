@@ -45,12 +45,17 @@ ti_status ti_name_set(struct ti_thread_slot *thread, const char *name, size_t le
 {
     struct ti_thread_record *record = &thread->record;
     _Atomic char *whole = record->name;
+    if (length == 0 && ti_get(record->name_length) == 0) {
+        return TI_OK; /* as it is: most threads have no name */
+    }
     if (length > TI_NAME_INLINE) {
         whole = long_name_room(thread, length);
         if (whole == NULL) {
             return TI_ENOMEM;
         }
-        ti_text_set(whole, (uint32_t)length, name, length);
+        for (size_t i = 0; i < length; i++) {
+            ti_set(whole[i], name[i]);
+        }
     }
     ti_text_set(record->name, TI_NAME_INLINE, name, length);
     ti_set(record->name_length, (uint32_t)length);

@@ -114,6 +114,8 @@ void ti_registry_describe(struct ti_registry_header *header, char *table, size_t
 
 void ti_registry_publish(struct ti_registry_header *header)
 {
-    /* release: who sees the address sees the header. */
-    __atomic_store_n(&ti_registry_v1.address, (uint64_t)(uintptr_t)header, __ATOMIC_RELEASE);
+    /* Through the hidden alias: each copy of the library in a process (an executable, an extension module) has a
+     * registry of its own, while the exported name may be bound to another copy's. release: who sees the address sees
+     * the header. */
+    __atomic_store_n(&ti_registry_anchor_here.address, (uint64_t)(uintptr_t)header, __ATOMIC_RELEASE);
 }
