@@ -8,11 +8,7 @@ from tinspect.symbols.protocol import Symbolizer
 from tinspect.target.target import Target
 
 
-<<<<<<< HEAD
-def detect_libc(target: Target, symbols: Symbolizer, debug_images: DebugImages = no_debug_images) -> Libc | None:
-=======
 def detect_libc(target: Target, symbols: Symbolizer) -> Libc | None:
->>>>>>> libc
     """The libc of ``target``, its layout proved there; None when it has none that tinspect knows (a Go program, for one).
 
     Reads memory before the stop, so on a running process it costs no pause. Raises LayoutUnknown when the target has glibc or musl, but its structures could not be learnt.

@@ -18,10 +18,6 @@ def find_members(
     instead of 0.9 s.
     """
     try:
-<<<<<<< HEAD
-        symbol = find_file_symbol(image, function)
-        return None if symbol is None else _find_members(image, symbol.value, structure, members)
-=======
         symbols = parse_section_symbols(ElfImage(data), ".symtab", ".strtab")
     except FormatError:
         return None
@@ -30,7 +26,6 @@ def find_members(
         return None
     try:
         return _find_members(data, symbol.address, structure, members)
->>>>>>> libc
     except (
         Exception
     ):  # whatever a damaged file makes pyelftools raise (KeyError, struct.error, its own) means: no answer

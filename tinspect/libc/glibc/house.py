@@ -145,11 +145,7 @@ def detect_glibc(target: Target, symbols: Symbolizer) -> Glibc | None:
         if symbols.find_address("_thread_db_sizeof_pthread", libc.name) is None
         else libc
     )
-<<<<<<< HEAD
-    return _build(target, symbols, debug_images, libc, threads_module or libc, ())
-=======
     return _build(target, symbols, libc, threads_module or libc, ())
->>>>>>> libc
 
 
 def _find_named(target: Target, pattern: re.Pattern[str]) -> Module | None:
