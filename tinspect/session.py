@@ -17,7 +17,6 @@ from tinspect.libc.protocol import Libc
 from tinspect.model.address import AddressRange
 from tinspect.model.frame import CallStack
 from tinspect.model.gap import Gap
-from tinspect.model.module import Module
 from tinspect.model.options import AltstackMode, AttachOptions, Progress, no_progress
 from tinspect.model.report import ProcessReport
 from tinspect.model.thread import Thread
@@ -36,7 +35,6 @@ class Knowledge:
         images = ImageStore(target.files)
         self.symbols = SymbolStore(images)
         self.steps = StepStore(images)
-        self._images = images
         self._libc: tuple[object, Libc | None, tuple[Gap, ...]] | None = None
 
     def libc_of(self, target: Target, symbols: SymbolTable) -> tuple[Libc | None, tuple[Gap, ...]]:
@@ -48,13 +46,9 @@ class Knowledge:
 
     def _detect(self, target: Target, symbols: SymbolTable) -> tuple[Libc | None, tuple[Gap, ...]]:
         try:
-            return detect_libc(target, symbols, self._debug_image), ()
+            return detect_libc(target, symbols), ()
         except LayoutUnknown as error:
             return None, (Gap("libc", str(error)),)
-
-    def _debug_image(self, module: Module) -> memoryview | None:
-        image = self._images.find_debug_image(module)
-        return image.data if image is not None else None
 
 
 class Inspector:
