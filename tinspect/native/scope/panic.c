@@ -106,7 +106,7 @@ static void record_panic(const char *message)
     ti_record_end(&self->slot);
 }
 
-void ti_panic_with(void *payload, ti_drop drop, const char *message)
+static ti_panics *make_panic(void *payload, ti_drop drop, const char *message)
 {
     const char *words = message == NULL ? "(no message)" : message;
     size_t length = strlen(words);
@@ -121,10 +121,21 @@ void ti_panic_with(void *payload, ti_drop drop, const char *message)
     panic->thread_id = ti_current_id();
     ti_thread_name(ti_current(), panic->thread_name, sizeof panic->thread_name, NULL);
     record_panic(words);
+    return panic;
+}
+
+void ti_panic_with(void *payload, ti_drop drop, const char *message)
+{
+    ti_panics *panic = make_panic(payload, drop, message);
     ti_panic_view view = view_of(panic);
     ti_panic_hook hook = atomic_load_explicit(&panic_hook, memory_order_acquire);
     (hook == NULL ? write_panic : hook)(&view);
     unwind(panic);
+}
+
+void ti_panic_quietly(void *payload, ti_drop drop, const char *message)
+{
+    unwind(make_panic(payload, drop, message));
 }
 
 void ti_panic(const char *format, ...)
