@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tinspect.analyses.assemble import Tools, build_report
+from tinspect.analyses.registry import find_registries, plan_capture
 from tinspect.backends.core import open_core
 from tinspect.backends.live import StopOptions, open_live
 from tinspect.backends.signal_stack_sources import NotAsked, SignalStackSource
@@ -22,7 +23,6 @@ from tinspect.model.report import ProcessReport
 from tinspect.model.thread import Thread
 from tinspect.symbols.images import ImageStore
 from tinspect.symbols.table import SymbolStore, SymbolTable
-from tinspect.target.plan import CapturePlan
 from tinspect.target.target import Backend, Snapshot, Target
 from tinspect.unwind.steps import StepStore
 from tinspect.unwind.unwinder import Unwinder
@@ -90,9 +90,12 @@ class Inspector:
         self._knowledge = knowledge
         before = SymbolTable(backend.target.modules, knowledge.symbols)
         libc, gaps = knowledge.libc_of(backend.target, before)
+        registries, registry_gaps = find_registries(backend.target, before)
+        plan = plan_capture(backend.target, registries)
         progress("capturing", 0, None)
-        snapshot = backend.capture(libc.capture_plan() if libc is not None else CapturePlan())
-        return replace(snapshot, gaps=(*snapshot.gaps, *gaps)), self._tools(snapshot, backend, knowledge, libc)
+        snapshot = backend.capture(plan + libc.capture_plan() if libc is not None else plan)
+        tools = replace(self._tools(snapshot, backend, knowledge, libc), registries=registries)
+        return replace(snapshot, gaps=(*snapshot.gaps, *gaps, *registry_gaps)), tools
 
     def _tools(self, snapshot: Snapshot, backend: Backend, knowledge: Knowledge, libc: Libc | None) -> Tools:
         symbols = SymbolTable(snapshot.modules, knowledge.symbols)

@@ -43,13 +43,15 @@ _AT_MINSIGSTKSZ = 51  # linux/auxvec.h
 class Tools:
     """What the analyses work with besides the snapshot. ``unwind`` gives the frames of one thread, given its own stack where that is known.
 
-    ``scanner`` is searched for references from heap and globals when the options ask for them.
+    ``scanner`` is searched for references from heap and globals when the options ask for them;
+    ``registries`` are the addresses of the runtime's registries.
     """
 
     symbols: Symbolizer
     libc: Libc | None
     unwind: Callable[[Thread, AddressRange | None], CallStack]
     scanner: WordScanner | None = None
+    registries: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class _Parts:
 def build_report(snapshot: Snapshot, tools: Tools, options: AttachOptions) -> ProcessReport:
     """The whole report. Sections that ``options`` leave out cost nothing unless another section stands on them."""
     context = _context(snapshot, tools)
-    runtime = scopes.analyze(context)
+    runtime = scopes.analyze(context, tools.registries)
     found, altstack_gaps = signal_stacks.analyze(context, runtime.by_tid)
     measured = stacks.analyze(context, found)
     parts = _Parts(
