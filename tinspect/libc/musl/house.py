@@ -1,2 +1,0 @@
-def detect_musl(target, symbols):
-    return None
