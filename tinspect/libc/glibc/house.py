@@ -114,11 +114,14 @@ class Glibc:
         raw = read_descriptor(snapshot.memory, self.layout, descriptor.address)
         if raw is None:
             return (), (Gap("tls_blocks", "its descriptor cannot be read.", descriptor.tid),)
-        pointer = descriptor.address + self.layout.thread_pointer
-        found, gaps = read_tls_blocks(
-            snapshot.memory, self.tls_modules, pointer, raw.dtv, self.tls_variant, descriptor.tid
+        return read_tls_blocks(
+            snapshot.memory,
+            self.tls_modules,
+            thread_pointer=descriptor.address + self.layout.thread_pointer,
+            dtv=raw.dtv,
+            variant=self.tls_variant,
+            tid=descriptor.tid,
         )
-        return found, gaps
 
     def read_exit_destructors(
         self, snapshot: Snapshot, descriptor: ThreadDescriptor

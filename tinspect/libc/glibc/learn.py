@@ -115,4 +115,4 @@ def _is_proved(target: Target, descriptor: Descriptor) -> bool:
     # The initial thread's size word holds __libc_stack_end, which lies in its stack: a word of some other meaning does not.
     place = descriptor.stack_size if descriptor.is_initial else descriptor.stack_block + descriptor.guard_size
     mapping = target.mappings.find(place)
-    return mapping is not None and mapping.is_writable or not descriptor.is_initial
+    return not descriptor.is_initial or (mapping is not None and mapping.is_writable)

@@ -34,7 +34,7 @@ def read_threads(snapshot: Snapshot, layout: PthreadLayout, lists: StackLists) -
             if head == lists.user:
                 user_given.add(descriptor.address)
     descriptors = {
-        tid: _describe(snapshot, layout, tid, descriptor, descriptor.address in user_given, gaps)
+        tid: _describe(snapshot, layout, tid, descriptor, user_given=descriptor.address in user_given, gaps=gaps)
         for tid, descriptor in found.items()
     }
     if lists.cache is None:
@@ -61,7 +61,7 @@ def _by_thread_pointer(snapshot: Snapshot, layout: PthreadLayout, gaps: list[Gap
 
 
 def _describe(
-    snapshot: Snapshot, layout: PthreadLayout, tid: int, descriptor: Descriptor, user_given: bool, gaps: list[Gap]
+    snapshot: Snapshot, layout: PthreadLayout, tid: int, descriptor: Descriptor, *, user_given: bool, gaps: list[Gap]
 ) -> ThreadDescriptor:
     block = descriptor.block
     if block is None:
