@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tinspect.errors import LayoutUnknown, MemoryUnreadable
@@ -27,7 +27,8 @@ from tinspect.target.target import Snapshot, Target
 
 _NAME = re.compile(r"ld-musl-.*\.so\.1|libc\.musl-.*\.so\.1|libc\.so")
 _VERSION = re.compile(rb"\0(1\.[12]\.\d{1,2})(?:-git-[^\0]{1,40})?\0")
-_SEARCH_LIMIT = 8 << 20
+_SEARCH_LIMIT = 2 << 20
+_SEARCH_START = 64 << 10  # of each mapping that is not musl's own data
 _MOST_CONSTANTS = 1 << 24
 _MOST_ROBUST = 4096
 
@@ -74,7 +75,7 @@ class Musl:
         return read_keys(snapshot.memory, self.key_table)
 
     def read_slots(
-        self, snapshot: Snapshot, descriptor: ThreadDescriptor, keys: tuple[TlsKey, ...]
+        self, snapshot: Snapshot, descriptor: ThreadDescriptor, keys: Mapping[int, TlsKey]
     ) -> tuple[tuple[TlsSlot, ...], tuple[Gap, ...]]:
         """See Libc."""
         if not keys:
@@ -173,7 +174,7 @@ def _places(target: Target, module: Module) -> Iterator[AddressRange]:
     yield from (mapping.range for mapping in near)
     for mapping in target.mappings:
         if mapping.is_writable and mapping.is_readable and mapping not in near and mapping.name in ("", "[heap]"):
-            yield AddressRange(mapping.range.low, min(mapping.range.high, mapping.range.low + (1 << 20)))
+            yield AddressRange(mapping.range.low, min(mapping.range.high, mapping.range.low + _SEARCH_START))
 
 
 def _version(target: Target, libc: Module) -> str:

@@ -77,7 +77,7 @@ def read_keys(memory: MemoryReader, table: KeyTable) -> tuple[tuple[TlsKey, ...]
 
 
 def read_slots(
-    memory: MemoryReader, values: int, keys: Iterable[TlsKey], tid: int
+    memory: MemoryReader, values: int, keys: Iterable[int], tid: int
 ) -> tuple[tuple[TlsSlot, ...], tuple[Gap, ...]]:
     """The thread's values, from its array at ``values`` (0: it has none)."""
     if not values:
@@ -86,4 +86,4 @@ def read_slots(
         entries = _TABLE.unpack(memory.read(values, _TABLE.size))
     except (MemoryUnreadable, ValueError, OverflowError):
         return (), (Gap("tls_values", f"the values of its keys, at {values:#x}, cannot be read.", tid),)
-    return tuple(TlsSlot(key.key, entries[key.key]) for key in keys if entries[key.key]), ()
+    return tuple(TlsSlot(key, entries[key]) for key in keys if entries[key]), ()
