@@ -25,6 +25,7 @@ from tinspect.model.module import Module, ModuleTable
 from tinspect.model.thread import Thread
 from tinspect.target.memory import MemoryReader, read_c_string
 from tinspect.target.plan import CapturePlan
+from tinspect.target.scan import ReaderScanner
 from tinspect.target.target import PageFlag, PageRun, ProcessFacts, Snapshot, TargetKind
 
 
@@ -45,6 +46,11 @@ class CoreBackend:
     def target(self) -> Snapshot:
         """See Backend."""
         return self._snapshot
+
+    @property
+    def scanner(self) -> ReaderScanner:
+        """See Backend."""
+        return ReaderScanner(self._snapshot.memory)
 
     def capture(self, plan: CapturePlan) -> Snapshot:  # noqa: ARG002 (a core holds what it holds)
         """See Backend."""

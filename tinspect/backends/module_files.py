@@ -5,7 +5,6 @@ Shared by all backends. A file is mapped, not read. What could not be had, or di
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -14,6 +13,7 @@ from tinspect.errors import FormatError, UnsupportedTarget
 from tinspect.formats.core_elf import find_build_id, parse_elf_header, parse_program_headers
 from tinspect.model.gap import Gap
 from tinspect.model.module import Module
+from tinspect.symbols.debug_files import open_debug_file, open_linked_file, open_mapped
 
 Finder = Callable[[Module], Iterable[Path]]
 
@@ -23,13 +23,18 @@ DEBUG_ROOT: Final = Path("/usr/lib/debug")
 class FoundModuleFiles:
     """A ModuleFiles that asks its finders in order and remembers each module's answer.
 
-    ``memory_image`` gives the image of a module that no file has (the vdso), or None.
+    ``memory_image`` gives the image of a module that no file has (the vdso), or None. Separate debug files are looked for below each of
+    ``roots``, which stand for "/".
     """
 
     def __init__(
-        self, finders: Iterable[Finder], memory_image: Callable[[Module], bytes | memoryview | None] = lambda _: None
+        self,
+        finders: Iterable[Finder],
+        memory_image: Callable[[Module], bytes | memoryview | None] = lambda _: None,
+        roots: Iterable[str] = ("",),
     ) -> None:
         self._finders = tuple(finders)
+        self._roots = tuple(roots)
         self._memory_image = memory_image
         self._images: dict[tuple[str, str, int], bytes | memoryview | None] = {}
         self._gaps: dict[tuple[str, str, int], Gap] = {}
@@ -44,6 +49,14 @@ class FoundModuleFiles:
                 self._gaps[key] = gap
         return self._images[key]
 
+    def open_debug(self, build_id: str) -> memoryview | None:
+        """See ModuleFiles."""
+        return open_debug_file(build_id, self._roots)
+
+    def open_debug_link(self, module: Module, name: str) -> memoryview | None:
+        """See ModuleFiles."""
+        return open_linked_file(module.path, name, self._roots)
+
     @property
     def gaps(self) -> tuple[Gap, ...]:
         """What was wrong with the modules opened so far."""
@@ -55,7 +68,7 @@ class FoundModuleFiles:
             return image, None
         rejected: list[str] = []
         for path in self._candidates(module):
-            view = map_file(path)
+            view = open_mapped(path)
             if view is None:
                 continue
             build_id = elf_build_id(view)
@@ -91,17 +104,6 @@ def _missing(module: Module, rejected: list[str]) -> Gap:
     return Gap(
         "modules", f"There is no file for {module.path or module.name}{wanted}. Name it, or a --sysroot that holds it."
     )
-
-
-def map_file(path: Path) -> memoryview | None:
-    """The bytes of a regular, non-empty file, mapped; None when it cannot be had."""
-    try:
-        if not path.is_file():  # a FIFO or device of that name would block, or worse
-            return None
-        with path.open("rb") as stream:
-            return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
-    except (OSError, ValueError):
-        return None
 
 
 def elf_build_id(image: bytes | memoryview) -> str | None:

@@ -55,7 +55,9 @@ def open_running(pid: int, kind: TargetKind = TargetKind.LIVE) -> RunningProcess
     if not len(modules) and len(mappings):
         # maps may be shown where memory may not be read (ptrace(2): PTRACE_MODE_READ against PTRACE_MODE_ATTACH).
         raise explain_refusal(pid)
-    files = FoundModuleFiles([by_process(pid), by_build_id()], lambda module: _mapped_image(memory, module))
+    files = FoundModuleFiles(
+        [by_process(pid), by_build_id()], lambda module: _mapped_image(memory, module), (f"/proc/{pid}/root", "")
+    )
     threads = tuple(thread for tid in proc.tids() if (thread := proc.thread(tid)) is not None)
     return RunningProcess(kind, proc, architecture, facts, memory, mappings, modules, files, threads)
 

@@ -16,6 +16,7 @@ from tinspect.model.stack import SignalStack
 from tinspect.model.thread import Thread
 from tinspect.target.memory import MemoryReader
 from tinspect.target.plan import CapturePlan
+from tinspect.target.scan import WordScanner
 
 
 class TargetKind(StrEnum):
@@ -45,10 +46,21 @@ class PageRun:
 
 
 class ModuleFiles(Protocol):
-    """Opens the file behind a module (by /proc/PID/root, map_files, a sysroot, or the mapped image)."""
+    """Opens the file behind a module (by /proc/PID/root, map_files, a sysroot, or the mapped image) and its separate debug file.
+
+    The bytes are those of the whole ELF file: bytes, or a memoryview over a map of the file. No method raises.
+    """
 
     def open_image(self, module: Module) -> bytes | memoryview | None:
         """The bytes of the module's ELF file, or None when no file of that build id can be had."""
+        ...
+
+    def open_debug(self, build_id: str) -> bytes | memoryview | None:
+        """The bytes of the separate debug file of ``build_id`` (``symbols.debug_files.open_debug_file``), or None."""
+        ...
+
+    def open_debug_link(self, module: Module, name: str) -> bytes | memoryview | None:
+        """The bytes of the file ``name`` that the module's .gnu_debuglink names (``symbols.debug_files.open_linked_file``), or None."""
         ...
 
 
@@ -146,6 +158,11 @@ class Backend(Protocol):
     @property
     def target(self) -> Target:
         """The target as it is before the capture: mappings, modules, memory; threads without registers."""
+        ...
+
+    @property
+    def scanner(self) -> WordScanner:
+        """Searches the target's whole memory for words: heap and globals, which no snapshot copies."""
         ...
 
     def capture(self, plan: CapturePlan) -> Snapshot:

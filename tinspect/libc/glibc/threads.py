@@ -1,0 +1,121 @@
+"""Descriptors of every living thread, and the stacks glibc keeps of finished ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tinspect.libc.glibc.layout import Descriptor, PthreadLayout
+from tinspect.libc.glibc.lists import StackLists, read_descriptor, read_descriptors
+from tinspect.libc.main_stack import AT_PAGESZ, glibc_main_stack
+from tinspect.libc.protocol import LibcThreads, ThreadDescriptor
+from tinspect.model.address import AddressRange
+from tinspect.model.gap import Gap
+from tinspect.model.source import Source
+from tinspect.model.stack import CachedStack, StackBounds
+from tinspect.target.memory import find_word
+from tinspect.target.target import Snapshot
+
+# start_routine stands before or after 8 bytes that moved in 2.32 to 2.34 and again in 2.43; where no descriptor tells, the first of
+# these that points to code is it: in the newer layout the first word holds two small numbers (schedparam, schedpolicy).
+_START_ROUTINE_PLACES = {"x86_64": (1592, 1600)}
+
+
+def read_threads(snapshot: Snapshot, layout: PthreadLayout, lists: StackLists) -> LibcThreads:
+    """Every thread glibc knows, by the kernel's tid. Threads made without it (raw clone) are left out without a word."""
+    gaps: list[Gap] = []
+    found = _by_thread_pointer(snapshot, layout, gaps)
+    tids = {thread.namespace_tid or thread.tid: thread.tid for thread in snapshot.threads}
+    user_given: set[int] = set()
+    for head in lists.live:
+        for descriptor in read_descriptors(snapshot.memory, layout, (head,)):
+            tid = tids.get(descriptor.tid)
+            if tid is not None and descriptor.is_sound:
+                found.setdefault(tid, descriptor)
+            if head == lists.user:
+                user_given.add(descriptor.address)
+    descriptors = {
+        tid: _describe(snapshot, layout, tid, descriptor, descriptor.address in user_given, gaps)
+        for tid, descriptor in found.items()
+    }
+    if lists.cache is None:
+        gaps.append(Gap("cached_stacks", "no symbol leads to glibc's list of cached stacks."))
+    return LibcThreads(descriptors, tuple(_read_cached(snapshot, layout, lists)), tuple(gaps))
+
+
+def _by_thread_pointer(snapshot: Snapshot, layout: PthreadLayout, gaps: list[Gap]) -> dict[int, Descriptor]:
+    found: dict[int, Descriptor] = {}
+    for thread in snapshot.threads:
+        if not thread.thread_pointer:
+            continue
+        address = thread.thread_pointer - layout.thread_pointer
+        descriptor = read_descriptor(snapshot.memory, layout, address)
+        if descriptor is None:
+            gaps.append(Gap("stack", f"its descriptor at {address:#x} could not be read.", thread.tid))
+        elif descriptor.tid != (thread.namespace_tid or thread.tid):
+            continue  # a raw clone runs on its creator's descriptor, or on none: not a thread of libc's
+        elif descriptor.is_sound:
+            found[thread.tid] = descriptor
+        else:
+            gaps.append(Gap("stack", f"its descriptor at {address:#x} contradicts itself.", thread.tid))
+    return found
+
+
+def _describe(
+    snapshot: Snapshot, layout: PthreadLayout, tid: int, descriptor: Descriptor, user_given: bool, gaps: list[Gap]
+) -> ThreadDescriptor:
+    block = descriptor.block
+    if block is None:
+        return ThreadDescriptor(
+            tid, descriptor.address, layout.size, True, _main_bounds(snapshot, descriptor.stack_size, gaps, tid)
+        )
+    usable = AddressRange(block.low + descriptor.guard_size, block.high)
+    guard = AddressRange(block.low, usable.low) if descriptor.guard_size and not user_given else None
+    start, argument = _start(snapshot, layout, descriptor)
+    return ThreadDescriptor(
+        tid=tid,
+        address=descriptor.address,
+        size=layout.size,
+        is_main=tid == snapshot.facts.pid,
+        bounds=StackBounds(usable, Source.DESCRIPTOR),
+        stack_block=block,
+        guard=guard,
+        user_stack=user_given,
+        start_routine=start,
+        start_argument=argument,
+        reported_guard_size=descriptor.reported_guard_size,
+    )
+
+
+def _main_bounds(snapshot: Snapshot, stack_end: int, gaps: list[Gap], tid: int) -> StackBounds | None:
+    page = snapshot.facts.auxv.get(AT_PAGESZ, snapshot.architecture.page_size)
+    limit = snapshot.facts.stack_limit
+    bounds = glibc_main_stack(snapshot.mappings, stack_end, -1 if limit is None else limit, page)
+    if bounds is None:
+        gaps.append(Gap("stack", f"no mapping holds the end of the main stack, {stack_end:#x}.", tid))
+        return None
+    if limit is None:
+        holder = snapshot.mappings.find(stack_end)
+        low = holder.range.low if holder else bounds.low
+        gaps.append(Gap("stack", "RLIMIT_STACK is not known: the lower bound is that of the mapped part.", tid))
+        return StackBounds(AddressRange(low, bounds.high), Source.INFERRED)
+    return StackBounds(bounds, Source.RLIMIT)
+
+
+def _start(snapshot: Snapshot, layout: PthreadLayout, descriptor: Descriptor) -> tuple[int | None, int | None]:
+    if layout.start_routine is not None:
+        return descriptor.start_routine, descriptor.start_argument
+    for offset in _START_ROUTINE_PLACES.get(snapshot.architecture.name, ()):
+        start = find_word(snapshot.memory, descriptor.address + offset)
+        mapping = snapshot.mappings.find(start) if start else None
+        if mapping is not None and mapping.is_executable:
+            return start, find_word(snapshot.memory, descriptor.address + offset + 8)
+    return None, None
+
+
+def _read_cached(snapshot: Snapshot, layout: PthreadLayout, lists: StackLists) -> Iterator[CachedStack]:
+    if lists.cache is None:
+        return
+    for descriptor in read_descriptors(snapshot.memory, layout, (lists.cache,)):
+        block = descriptor.block
+        if block is not None and descriptor.is_sound:
+            yield CachedStack(block, descriptor.guard_size, Source.DESCRIPTOR, descriptor.tid or None)

@@ -1,0 +1,157 @@
+"""The composition root: chooses backend and libc, owns lifetimes. The only file that names concrete backends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from tinspect.analyses.assemble import Tools, build_report
+from tinspect.backends.core import open_core
+from tinspect.backends.live import StopOptions, open_live
+from tinspect.backends.signal_stack_sources import NotAsked, SignalStackSource
+from tinspect.errors import LayoutUnknown
+from tinspect.libc.detect import detect_libc
+from tinspect.libc.protocol import Libc
+from tinspect.model.address import AddressRange
+from tinspect.model.frame import CallStack
+from tinspect.model.gap import Gap
+from tinspect.model.module import Module
+from tinspect.model.options import AltstackMode, AttachOptions, Progress, no_progress
+from tinspect.model.report import ProcessReport
+from tinspect.model.thread import Thread
+from tinspect.symbols.images import ImageStore
+from tinspect.symbols.table import SymbolStore, SymbolTable
+from tinspect.target.plan import CapturePlan
+from tinspect.target.target import Backend, Snapshot, Target
+from tinspect.unwind.steps import StepStore
+from tinspect.unwind.unwinder import Unwinder
+
+
+class Knowledge:
+    """What stays true of a target from one capture to the next: symbols and unwind rules by build id, the libc by its place."""
+
+    def __init__(self, target: Target) -> None:
+        images = ImageStore(target.files)
+        self.symbols = SymbolStore(images)
+        self.steps = StepStore(images)
+        self._images = images
+        self._libc: tuple[object, Libc | None, tuple[Gap, ...]] | None = None
+
+    def libc_of(self, target: Target, symbols: SymbolTable) -> tuple[Libc | None, tuple[Gap, ...]]:
+        """The target's libc, learnt once for the same set of modules."""
+        key = tuple((module.path, module.build_id, module.load_bias) for module in target.modules)
+        if self._libc is None or self._libc[0] != key:
+            self._libc = (key, *self._detect(target, symbols))
+        return self._libc[1:]
+
+    def _detect(self, target: Target, symbols: SymbolTable) -> tuple[Libc | None, tuple[Gap, ...]]:
+        try:
+            return detect_libc(target, symbols, self._debug_image), ()
+        except LayoutUnknown as error:
+            return None, (Gap("libc", str(error)),)
+
+    def _debug_image(self, module: Module) -> memoryview | None:
+        image = self._images.find_debug_image(module)
+        return image.data if image is not None else None
+
+
+class Inspector:
+    """One target, reported on once or again and again; a context manager. Symbols and unwind rules are kept in between.
+
+    ``open_backend`` is called for every report, because a running process maps and unmaps in between. Everything here raises what
+    the backend raises: TargetNotFound, TargetRefused, TargetLost, UnsupportedTarget, FormatError.
+    """
+
+    def __init__(self, open_backend: Callable[[AttachOptions], Backend]) -> None:
+        self._open_backend = open_backend
+        self._backend: Backend | None = None
+        self._knowledge: Knowledge | None = None
+
+    def __enter__(self) -> Inspector:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the target. What was reported stays valid."""
+        if self._backend is not None:
+            self._backend.close()
+            self._backend = None
+
+    def report(self, options: AttachOptions, progress: Progress = no_progress) -> ProcessReport:
+        """Captures the target and reports on it."""
+        snapshot, tools = self.capture(options, progress)
+        progress("analysing", 0, None)
+        return build_report(snapshot, tools, options)
+
+    def capture(self, options: AttachOptions, progress: Progress = no_progress) -> tuple[Snapshot, Tools]:
+        """A snapshot, and what the analyses need besides it."""
+        self.close()
+        progress("looking at the target", 0, None)
+        backend = self._backend = self._open_backend(options)
+        knowledge = self._knowledge or Knowledge(backend.target)
+        self._knowledge = knowledge
+        before = SymbolTable(backend.target.modules, knowledge.symbols)
+        libc, gaps = knowledge.libc_of(backend.target, before)
+        progress("capturing", 0, None)
+        snapshot = backend.capture(libc.capture_plan() if libc is not None else CapturePlan())
+        return replace(snapshot, gaps=(*snapshot.gaps, *gaps)), self._tools(snapshot, backend, knowledge, libc)
+
+    def _tools(self, snapshot: Snapshot, backend: Backend, knowledge: Knowledge, libc: Libc | None) -> Tools:
+        symbols = SymbolTable(snapshot.modules, knowledge.symbols)
+        unwinder = Unwinder(
+            snapshot.memory,
+            snapshot.modules,
+            snapshot.files,
+            snapshot.architecture,
+            symbols,
+            mappings=snapshot.mappings,
+            steps=knowledge.steps,
+        )
+
+        def unwind(thread: Thread, stack: AddressRange | None) -> CallStack:
+            if thread.registers is None:
+                return CallStack(thread.tid, (), "its registers are not known", complete=False)
+            return unwinder.unwind(thread.tid, thread.registers, stack)
+
+        return Tools(symbols, libc, unwind, backend.scanner)
+
+
+def attach(pid: int) -> Inspector:
+    """A running process. Nothing happens to it before the first report."""
+    return Inspector(lambda options: _open_process(pid, options))
+
+
+def open_core_file(core: str | Path | BinaryIO, executable: str | None = None, sysroot: str | None = None) -> Inspector:
+    """A core dump; ``core`` and ``executable`` may come in either order."""
+    return Inspector(lambda _: open_core(core, executable, sysroot))
+
+
+def _open_process(pid: int, options: AttachOptions) -> Backend:
+    stop = StopOptions(options.tids, int(options.timeout * 1000))
+    return open_live(pid, _signal_stack_source(options.altstack), stop)
+
+
+def _signal_stack_source(mode: AltstackMode) -> SignalStackSource:
+    return NotAsked()
+
+
+def attach_report(pid: int, options: AttachOptions, progress: Progress = no_progress) -> ProcessReport:
+    """The report of a running process."""
+    with attach(pid) as inspector:
+        return inspector.report(options, progress)
+
+
+def core_report(
+    core: str | Path | BinaryIO,
+    executable: str | None,
+    options: AttachOptions,
+    sysroot: str | None = None,
+    progress: Progress = no_progress,
+) -> ProcessReport:
+    """The report of a core dump."""
+    with open_core_file(core, executable, sysroot) as inspector:
+        return inspector.report(options, progress)
