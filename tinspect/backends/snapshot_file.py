@@ -19,7 +19,7 @@ from tinspect.errors import MemoryUnreadable, TargetLost, TargetRefused, Tinspec
 from tinspect.formats.auxv import pack_auxv
 from tinspect.formats.core_elf import PF_R, PF_W, PF_X
 from tinspect.formats.core_notes import NoteType, ProcessNote, ThreadNote, pack_prpsinfo, pack_prstatus
-from tinspect.formats.core_writer import OutputSegment, core_pieces
+from tinspect.formats.core_writer import ALIGNMENT, OutputSegment, core_pieces
 from tinspect.formats.notes import pack_note
 from tinspect.formats.nt_file import FileMapping, pack_nt_file
 from tinspect.formats.siginfo import SignalInfo, pack_siginfo
@@ -123,9 +123,15 @@ def _stored(
     if mapping.name.startswith(_KERNEL_PAGES):
         return ()
     held = snapshot.memory.readable(mapping.range)
-    if full or mapping.is_writable or not mapping.is_file:
-        return held
-    return merged(part for one in held for other in kept if (part := one.intersection(other)))
+    if not full and mapping.is_file and not mapping.is_writable:
+        held = merged(part for one in held for other in kept if (part := one.intersection(other)))
+    return tuple(whole for part in held if (whole := _aligned(part)).size)
+
+
+def _aligned(part: AddressRange) -> AddressRange:
+    """Whole words alone: at most seven bytes at each end of what was captured are given up."""
+    low = -(-part.low // ALIGNMENT) * ALIGNMENT
+    return AddressRange(low, max(part.high // ALIGNMENT * ALIGNMENT, low))
 
 
 def _notes(snapshot: Snapshot) -> Iterator[bytes]:

@@ -88,7 +88,8 @@ def link_map_ranges(target: Target) -> Iterator[AddressRange]:
     for entry in walk_link_map(target.memory.read, lambda at, limit: read_c_string(target.memory, at, limit), debug):
         yield _readable_start(target.memory, entry.node)
         if entry.name_address:
-            yield AddressRange.sized(entry.name_address, len(entry.name.encode("utf-8", "surrogateescape")) + 1)
+            end = entry.name_address + len(entry.name.encode("utf-8", "surrogateescape")) + 1
+            yield AddressRange(entry.name_address // 16 * 16, -(-end // 16) * 16)
 
 
 def _readable_start(memory: MemoryReader, node: int) -> AddressRange:

@@ -17,6 +17,7 @@ from tinspect.formats.core_elf import (
 )
 
 PIECE: Final = 1 << 20
+ALIGNMENT: Final = 8
 _PAGE: Final = 4096
 
 
@@ -34,8 +35,9 @@ def core_pieces(
 ) -> Iterator[bytes]:
     """The bytes of a core in pieces of at most a MiB. ``read(address, size)`` gives the memory of stored segments.
 
-    Segments may begin and end at any address: exactly what is known is stored, so p_align is 1. A stored segment lies in the file at
-    an offset congruent to its address, so that whole pages of zeros can become holes.
+    Segments need not begin and end at pages: exactly what is known is stored. They are aligned to ALIGNMENT, since libdwfl rounds
+    addresses to the least p_align there is, and with 1 reads nothing. A stored segment lies in the file at an offset congruent
+    to its address, so that whole pages of zeros can become holes.
     """
     count = len(segments) + 1
     section = pack_counting_section(count)
@@ -46,7 +48,7 @@ def core_pieces(
     for segment, offset in zip(segments, offsets, strict=True):
         stored = segment.size if segment.stored else 0
         yield pack_program_header(
-            ProgramHeader(PT_LOAD, segment.flags, offset, segment.address, stored, segment.size, 1)
+            ProgramHeader(PT_LOAD, segment.flags, offset, segment.address, stored, segment.size, ALIGNMENT)
         )
     yield section
     yield notes
