@@ -10,6 +10,9 @@ ABI3_FLOOR = "0x030B0000"
 NATIVE = Path("tinspect/native")
 COMPILE_ARGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Wvla", "-Wmissing-prototypes", "-fvisibility=hidden"]
 
+MACROS: dict[str, list[tuple[str, str]]] = {"inspect": [], "scope": [("_GNU_SOURCE", "1")]}
+MORE_ARGS: dict[str, list[str]] = {"inspect": [], "scope": ["-fexceptions"]}  # a panic unwinds through the runtime's frames
+
 
 def extension(name: str) -> Extension:
     """One extension module: the C of native/NAME plus its Python face in native/python/NAME_*.c."""
@@ -21,9 +24,9 @@ def extension(name: str) -> Extension:
         sources=[str(path) for path in sources],
         depends=[str(path) for path in headers],
         include_dirs=[str(NATIVE / name), str(NATIVE / "include"), str(NATIVE / "python")],
-        define_macros=[("Py_LIMITED_API", ABI3_FLOOR)],
-        extra_compile_args=COMPILE_ARGS,
-        extra_link_args=["-pthread"],
+        define_macros=[("Py_LIMITED_API", ABI3_FLOOR), *MACROS[name]],
+        extra_compile_args=[*COMPILE_ARGS, *MORE_ARGS[name]],
+        extra_link_args=["-pthread", "-Wl,-z,nodelete"],
         py_limited_api=True,
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tinspect.analyses.assemble import Tools, build_report
+from tinspect.analyses.registry import find_registries, plan_capture
 from tinspect.backends.core import open_core
 from tinspect.backends.live import StopOptions, open_live
 from tinspect.backends.signal_stack_sources import NotAsked, SignalStackSource
@@ -17,13 +18,11 @@ from tinspect.libc.protocol import Libc
 from tinspect.model.address import AddressRange
 from tinspect.model.frame import CallStack
 from tinspect.model.gap import Gap
-from tinspect.model.module import Module
 from tinspect.model.options import AltstackMode, AttachOptions, Progress, no_progress
 from tinspect.model.report import ProcessReport
 from tinspect.model.thread import Thread
 from tinspect.symbols.images import ImageStore
 from tinspect.symbols.table import SymbolStore, SymbolTable
-from tinspect.target.plan import CapturePlan
 from tinspect.target.target import Backend, Snapshot, Target
 from tinspect.unwind.steps import StepStore
 from tinspect.unwind.unwinder import Unwinder
@@ -36,7 +35,6 @@ class Knowledge:
         images = ImageStore(target.files)
         self.symbols = SymbolStore(images)
         self.steps = StepStore(images)
-        self._images = images
         self._libc: tuple[object, Libc | None, tuple[Gap, ...]] | None = None
 
     def libc_of(self, target: Target, symbols: SymbolTable) -> tuple[Libc | None, tuple[Gap, ...]]:
@@ -48,13 +46,9 @@ class Knowledge:
 
     def _detect(self, target: Target, symbols: SymbolTable) -> tuple[Libc | None, tuple[Gap, ...]]:
         try:
-            return detect_libc(target, symbols, self._debug_image), ()
+            return detect_libc(target, symbols), ()
         except LayoutUnknown as error:
             return None, (Gap("libc", str(error)),)
-
-    def _debug_image(self, module: Module) -> memoryview | None:
-        image = self._images.find_debug_image(module)
-        return image.data if image is not None else None
 
 
 class Inspector:
@@ -96,9 +90,12 @@ class Inspector:
         self._knowledge = knowledge
         before = SymbolTable(backend.target.modules, knowledge.symbols)
         libc, gaps = knowledge.libc_of(backend.target, before)
+        registries, registry_gaps = find_registries(backend.target, before)
+        plan = plan_capture(backend.target, registries)
         progress("capturing", 0, None)
-        snapshot = backend.capture(libc.capture_plan() if libc is not None else CapturePlan())
-        return replace(snapshot, gaps=(*snapshot.gaps, *gaps)), self._tools(snapshot, backend, knowledge, libc)
+        snapshot = backend.capture(plan + libc.capture_plan() if libc is not None else plan)
+        tools = replace(self._tools(snapshot, backend, knowledge, libc), registries=registries)
+        return replace(snapshot, gaps=(*snapshot.gaps, *gaps, *registry_gaps)), tools
 
     def _tools(self, snapshot: Snapshot, backend: Backend, knowledge: Knowledge, libc: Libc | None) -> Tools:
         symbols = SymbolTable(snapshot.modules, knowledge.symbols)

@@ -8,6 +8,7 @@ installed. A release that cannot be fetched (offline, not Debian) is named with 
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -80,6 +81,18 @@ def apt_options(suite: str) -> list[str]:
     return result
 
 
+def settle(root: Path) -> None:
+    """Makes the unpacked tree usable as a compiler's sysroot: merges /lib and /lib64 as the base system does, no link leaves it."""
+    for name in ("lib", "lib64"):
+        if not (root / name).exists():
+            (root / name).symlink_to(f"usr/{name}")
+    for path in root.rglob("*"):
+        if path.is_symlink() and path.readlink().is_absolute():
+            inside = os.path.relpath(root / path.readlink().relative_to("/"), path.parent)
+            path.unlink()
+            path.symlink_to(inside)
+
+
 def fetch(release: Release) -> Path:
     """The folder that holds the unpacked packages; fetched unless it is there. Raises FetchFailed."""
     destination = ROOT / release.name
@@ -94,6 +107,7 @@ def fetch(release: Release) -> Path:
         run(["apt-get", "-qq", *options, "download", *release.packages], cwd=folder)
         for package in sorted(folder.glob("*.deb")):
             run(["dpkg-deb", "-x", str(package), str(folder / "root")])
+        settle(folder / "root")
         (folder / "root").rename(destination)  # appears complete or not at all
     return destination
 

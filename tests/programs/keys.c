@@ -35,8 +35,7 @@ static void *body(void *number) {
         set_values(thread, 1);
     tell_values();
     pthread_barrier_wait(&step);
-    for (;;)
-        pause();
+    truth_sleep();
 }
 
 int main(int count, char **arguments) {

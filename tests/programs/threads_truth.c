@@ -24,8 +24,7 @@ static void tell(const char *name, void *start, void *argument) {
 static void *body(void *name) {
     tell(name, (void *)body, name);
     pthread_barrier_wait(&born);
-    for (;;)
-        pause();
+    truth_sleep();
 }
 
 static void *finished(void *result) {
@@ -47,8 +46,7 @@ static void start(const char *name, pthread_attr_t *attributes) {
 
 static int raw_clone(void *unused) {
     (void)unused;
-    for (;;)
-        syscall(SYS_pause);
+    truth_sleep();
 }
 
 int main(void) {

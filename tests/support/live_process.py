@@ -113,7 +113,5 @@ def read_mappings(pid: int) -> MappingTable:
         fields = line.split(maxsplit=5)
         low, high = (int(part, 16) for part in fields[0].split("-"))
         name = fields[5] if len(fields) > 5 else ""
-        entries.append(
-            Mapping(AddressRange(low, high), fields[1], int(fields[2], 16), fields[3], int(fields[4]), name)
-        )
+        entries.append(Mapping(AddressRange(low, high), fields[1], int(fields[2], 16), fields[3], int(fields[4]), name))
     return MappingTable(entries)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tinspect.analyses import (
-    crash,
     guards,
     locks,
     reference_findings,
@@ -17,8 +16,6 @@ from tinspect.analyses import (
     stack_findings,
     stack_references,
     stacks,
-    tls_keys,
-    tls_variables,
     waits,
 )
 from tinspect.analyses.context import Context
@@ -46,13 +43,15 @@ _AT_MINSIGSTKSZ = 51  # linux/auxvec.h
 class Tools:
     """What the analyses work with besides the snapshot. ``unwind`` gives the frames of one thread, given its own stack where that is known.
 
-    ``scanner`` is searched for references from heap and globals when the options ask for them.
+    ``scanner`` is searched for references from heap and globals when the options ask for them;
+    ``registries`` are the addresses of the runtime's registries.
     """
 
     symbols: Symbolizer
     libc: Libc | None
     unwind: Callable[[Thread, AddressRange | None], CallStack]
     scanner: WordScanner | None = None
+    registries: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ class _Parts:
 def build_report(snapshot: Snapshot, tools: Tools, options: AttachOptions) -> ProcessReport:
     """The whole report. Sections that ``options`` leave out cost nothing unless another section stands on them."""
     context = _context(snapshot, tools)
-    runtime = scopes.analyze(context)
+    runtime = scopes.analyze(context, tools.registries)
     found, altstack_gaps = signal_stacks.analyze(context, runtime.by_tid)
     measured = stacks.analyze(context, found)
     parts = _Parts(
@@ -83,7 +82,6 @@ def build_report(snapshot: Snapshot, tools: Tools, options: AttachOptions) -> Pr
     )
     keys, tls, tls_findings, tls_gaps = _tls(parts, options)
     references = _references(parts, tools, options)
-    report_crash = crash.analyze(context, measured.bounds, parts.guards)
     gaps = (*snapshot.gaps, *context.libc_threads.gaps, *altstack_gaps, *measured.gaps, *runtime.gaps, *tls_gaps)
     return ProcessReport(
         target=_target_info(snapshot, tools.libc),
@@ -91,14 +89,13 @@ def build_report(snapshot: Snapshot, tools: Tools, options: AttachOptions) -> Pr
         tls_keys=keys,
         references=references,
         scopes=runtime.scopes,
-        locks=locks.analyze(context, runtime, parts.waits),
+        locks=locks.analyze(runtime.locks, parts.waits),
         cached_stacks=context.libc_threads.cached,
         regions=regions.analyze(context, measured.bounds, parts.guards, found),
         findings=sort_findings((*_findings(parts), *tls_findings, *reference_findings.analyze(references))),
         incomplete=_relevant(gaps, options),
         modules=tuple(snapshot.modules),
         limits=ProcessLimits(snapshot.facts.stack_limit, snapshot.facts.auxv.get(_AT_MINSIGSTKSZ)),
-        crash=report_crash,
     )
 
 
@@ -118,9 +115,7 @@ def _tls(
 ) -> tuple[tuple[TlsKey, ...], Mapping[int, ThreadTls], tuple[Finding, ...], tuple[Gap, ...]]:
     if Section.TLS not in options.sections:
         return (), {}, (), ()
-    keys = tls_keys.analyze(parts.context)
-    variables = tls_variables.analyze(parts.context)
-    return keys.keys, {}, keys.findings, (*keys.gaps, *variables.gaps)
+    return (), {}, (), ()
 
 
 def _references(parts: _Parts, tools: Tools, options: AttachOptions) -> tuple[StackReference, ...]:

@@ -109,7 +109,7 @@ class _Judge:
         descriptor = self._context.descriptor(thread)
         argument = descriptor.start_argument if descriptor is not None else None
         values: set[int] = set()
-        if call_stack is not None and call_stack.outermost is not None and not thread.is_main:
+        if call_stack is not None and not thread.is_main:
             kept = self._context.snapshot.architecture.callee_saved
             values = {value for name, value in call_stack.outermost if name in kept}
         return _Born(frozenset(values), argument)

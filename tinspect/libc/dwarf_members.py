@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import io
 
-from tinspect.libc.file_symbols import find_file_symbol
+from tinspect.errors import FormatError
+from tinspect.formats.elf import ElfImage
+from tinspect.formats.symtab import parse_section_symbols
 
 
 def find_members(
-    image: bytes | memoryview, function: bytes, structure: bytes, members: tuple[bytes, ...]
+    data: bytes | memoryview, function: bytes, structure: bytes, members: tuple[bytes, ...]
 ) -> tuple[int, ...] | None:
     """Byte offsets of ``members`` in ``structure`` as the unit of ``function`` defines it, or None when any is missing.
 
-    .debug_aranges leads to the unit, so only that one is parsed: 0.1 s for glibc instead of 0.9 s.
+    ``data`` is an ELF file with debug information. .debug_aranges leads to the unit, so only that one is parsed: 0.1 s for glibc
+    instead of 0.9 s.
     """
     try:
-        symbol = find_file_symbol(image, function)
-        return None if symbol is None else _find_members(image, symbol.value, structure, members)
+        symbols = parse_section_symbols(ElfImage(data), ".symtab", ".strtab")
+    except FormatError:
+        return None
+    symbol = symbols.find_named(function) if symbols else None
+    if symbol is None:
+        return None
+    try:
+        return _find_members(data, symbol.address, structure, members)
     except (
         Exception
     ):  # whatever a damaged file makes pyelftools raise (KeyError, struct.error, its own) means: no answer
@@ -24,11 +33,11 @@ def find_members(
 
 
 def _find_members(
-    image: bytes | memoryview, address: int, structure: bytes, members: tuple[bytes, ...]
+    data: bytes | memoryview, address: int, structure: bytes, members: tuple[bytes, ...]
 ) -> tuple[int, ...] | None:
     from elftools.elf.elffile import ELFFile
 
-    information = ELFFile(io.BytesIO(image)).get_dwarf_info(follow_links=False)
+    information = ELFFile(io.BytesIO(data)).get_dwarf_info(follow_links=False)
     ranges = information.get_aranges()
     offset = ranges.cu_offset_at_addr(address) if ranges else None
     if offset is None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tinspect.errors import MemoryUnreadable
-from tinspect.libc.image import PT_DYNAMIC, read_segments
+from tinspect.formats.elf_constants import PT_DYNAMIC
+from tinspect.libc.segments import read_segments
 from tinspect.model.module import Module, ModuleTable
 from tinspect.target.memory import MemoryReader, find_word
 
@@ -34,7 +35,7 @@ class LinkMap:
 def find_r_debug(memory: MemoryReader, executable: Module) -> int | None:
     """The address in the executable's DT_DEBUG entry, which the dynamic linker fills in; None when there is none."""
     for segment in read_segments(memory, executable):
-        if segment.kind != PT_DYNAMIC:
+        if segment.type != PT_DYNAMIC:
             continue
         place = executable.load_bias + segment.address
         for index in range(min(segment.memory_size // _DYNAMIC.size, _MOST_TAGS)):

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tinspect.model.address import AddressRange
-from tinspect.model.registers import RegisterSet
 
 
 class FrameSource(StrEnum):
@@ -50,11 +49,11 @@ class Frame:
 class CallStack:
     """The frames of one thread, innermost first. ``ended`` says why there are no more ("end of stack", a cause of failure).
 
-    ``outermost`` are the registers as they were in the outermost frame: what the thread was born with, where unwinding got that far.
+    ``outermost`` are the (name, value) of the registers in the outermost frame: what the thread was born with, if it was unwound so far.
     """
 
     tid: int
     frames: tuple[Frame, ...]
     ended: str = ""
     complete: bool = True
-    outermost: RegisterSet | None = None
+    outermost: tuple[tuple[str, int], ...] = ()

@@ -102,7 +102,8 @@ def page_states(
     run was never touched, or is not mapped. `pid` may be any living thread's id. Source: ioctl PAGEMAP_SCAN (Linux 6.7,
     guards 6.16) where it tells all, else /proc/PID/pagemap (Documentation/admin-guide/mm/pagemap.rst; guards 6.15).
 
-    Raises OSError: ESRCH when the process is gone, EACCES or EPERM without the right to trace it, E2BIG beyond 2^21 runs.
+    Raises OSError: ESRCH when the process is gone, EACCES or EPERM without the right to trace it, E2BIG beyond 2^21
+    runs.
     """
 
 def scan_process(
@@ -120,8 +121,8 @@ def scan_process(
     Returns (words, further, unreadable, bytes_read). `words` packs (address, value) as two native uint64 each, in the
     order of the sources; beyond `limit` words the rest, `further`, is only counted. `unreadable` are the parts of the
     sources that could not be read, page by page. No word spans two sources; only words at multiples of 8 count unless
-    `unaligned`. `portable` refuses vector code. The process is not stopped, and reading faults in what was never touched:
-    pass what page_states calls present or swapped out. `pid` may be any living thread's id.
+    `unaligned`. `portable` refuses vector code. The process is not stopped, and reading faults in what was never
+    touched: pass what page_states calls present or swapped out. `pid` may be any living thread's id.
 
     Raises OSError: ESRCH when the process is gone, EPERM without the right to trace it (process_vm_readv(2)).
     """
@@ -136,3 +137,32 @@ def scan_bytes(
     portable: bool = False,
 ) -> tuple[bytes, int]:
     """The same over bytes that the target keeps at `base_address`: (words, further)."""
+
+def btf_offsets(path: str = "/sys/kernel/btf/vmlinux") -> tuple[tuple[str, int], ...]:
+    """What bpf_tasks needs to know of this kernel: (name, number) pairs, offsets and sizes in bytes.
+
+    Parsing takes some milliseconds; the numbers hold until another kernel is booted, and may be kept as JSON under a
+    name that no other kernel has: the build id in /sys/kernel/notes (a release may be built more than once).
+
+    Raises OSError: ENOENT when the kernel offers no BTF, EBADMSG when the file isn't BTF, ENODATA when it lacks a type.
+    Source: Documentation/bpf/btf.rst.
+    """
+
+def bpf_tasks(
+    pid: int, offsets: dict[str, int], want_registers: bool, /
+) -> tuple[tuple[int, int, int, int, int, int, bool, int | None, bytes | None], ...]:
+    """Every thread of process `pid`, by a BPF task iterator. Stops nothing, injects nothing.
+
+    (tid, altstack sp, altstack size, altstack flags, voluntary switches, involuntary switches, on_cpu, thread pointer,
+    registers). All tids are those of the caller's pid namespace. The flags are the kernel's own: 2 (SS_DISABLE) without
+    an alternate stack, 0x80000000 SS_AUTODISARM; SS_ONSTACK is never among them, as the kernel works it out from sp.
+    Registers are the kernel's struct pt_regs (x86-64: r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi
+    orig_rax rip cs eflags rsp ss; of cs and ss only the low 16 bits count), None when not wanted, or for a kernel worker.
+
+    Registers and thread pointer of a thread with on_cpu are stale. A thread off the CPU in two calls, with both counts
+    unchanged, did not run in between: the first call's registers are exact for all that time.
+
+    Raises OSError: EPERM without root or CAP_BPF and CAP_PERFMON, ESRCH when there is no such process, EINVAL with the
+    verifier's words when the kernel refuses the program (it needs 5.11, 5.15 with registers); KeyError and ValueError
+    for wrong `offsets`. Before Linux 6.1 the kernel walks all threads of the machine for it.
+    """

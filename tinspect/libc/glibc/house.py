@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from tinspect.errors import MemoryUnreadable
@@ -21,20 +22,22 @@ from tinspect.libc.glibc.static import find_initial_descriptors
 from tinspect.libc.glibc.thread_db import ThreadDb
 from tinspect.libc.glibc.threads import read_threads
 from tinspect.libc.glibc.tls import TlsModule, dynamic_modules, read_tls_blocks, read_tls_modules, static_extent
-from tinspect.libc.image import PT_INTERP, DebugImages, read_segments
 from tinspect.libc.protocol import LibcThreads, OwnPointer, ThreadDescriptor
+from tinspect.libc.segments import is_static_program
 from tinspect.model.address import AddressRange
 from tinspect.model.gap import Gap
 from tinspect.model.module import Module
 from tinspect.model.report import LibcInfo
 from tinspect.model.tls import TlsBlock, TlsDestructor, TlsKey, TlsSlot
 from tinspect.symbols.protocol import Symbolizer
+from tinspect.target.memory import read_c_string
 from tinspect.target.plan import CapturePlan, LinkedList, StackRule, StackRuleKind, ThreadChain, ThreadTable
 from tinspect.target.target import Snapshot, Target
 
 _LIBC_NAME = re.compile(r"libc\.so\.6|libc-2\.\d+\.so")
 _LIBPTHREAD_NAME = re.compile(r"libpthread-2\.\d+\.so|libpthread\.so\.0")
 _BANNER = re.compile(rb"GNU C Library [^\n\0]{0,80}version (\d+\.\d+)")
+_VERSION = re.compile(r"\d+\.\d+")
 _STATIC_MARKS = ("__libc_setup_tls", "_dl_relocate_static_pie", "__libc_start_main")
 _MOST_BANNER_BYTES = 1 << 24
 
@@ -131,49 +134,48 @@ class Glibc:
         return tuple(own_pointers(snapshot.memory, self.layout, self.lists, threads))
 
 
-def detect_glibc(target: Target, symbols: Symbolizer, debug_images: DebugImages) -> Glibc | None:
+def detect_glibc(target: Target, symbols: Symbolizer) -> Glibc | None:
     """The target's glibc, or None when it has none. Raises LayoutUnknown when it has one that cannot be understood."""
     libc = _find_named(target, _LIBC_NAME)
     if libc is None:
-        return _detect_static(target, symbols, debug_images)
+        return _detect_static(target, symbols)
     # Until 2.33 threads were a library of their own, which a program may have left out.
     threads_module = (
         _find_named(target, _LIBPTHREAD_NAME)
         if symbols.find_address("_thread_db_sizeof_pthread", libc.name) is None
         else libc
     )
-    return _build(target, symbols, debug_images, libc, threads_module or libc, ())
+    return _build(target, symbols, libc, threads_module or libc, ())
 
 
 def _find_named(target: Target, pattern: re.Pattern[str]) -> Module | None:
     return next((module for module in target.modules if pattern.fullmatch(module.name)), None)
 
 
-def _detect_static(target: Target, symbols: Symbolizer, debug_images: DebugImages) -> Glibc | None:
+def _detect_static(target: Target, symbols: Symbolizer) -> Glibc | None:
     main = target.modules.main
-    if main is None or any(segment.kind == PT_INTERP for segment in read_segments(target.memory, main)):
+    if main is None or not is_static_program(target.memory, main):
         return None
     known = tuple(find_initial_descriptors(target))
     marked = all(symbols.find_address(name, main.name) is not None for name in _STATIC_MARKS)
     if not known and not marked:
         return None
-    return _build(target, symbols, debug_images, main, main, known)
+    return _build(target, symbols, main, main, known)
 
 
 def _build(
     target: Target,
     symbols: Symbolizer,
-    debug_images: DebugImages,
     libc: Module,
     threads_module: Module,
     known: tuple[int, ...],
 ) -> Glibc:
     database = ThreadDb(symbols, target.memory, threads_module.name)
     lists = find_stack_lists(database)
-    learnt = learn_layout(target, database, threads_module, lists, debug_images, known)
+    learnt = learn_layout(target, database, threads_module, lists, known)
     modules, gaps = read_tls_modules(target, database)
     return Glibc(
-        info=LibcInfo("glibc", _version(target, libc), learnt.source),
+        info=LibcInfo("glibc", _version(target, symbols, libc), learnt.source),
         layout=learnt.layout,
         lists=lists,
         key_table=find_key_table(database),
@@ -184,8 +186,13 @@ def _build(
     )
 
 
-def _version(target: Target, libc: Module) -> str:
-    """From the banner in libc's constants; "" when there is none (a static program has none)."""
+def _version(target: Target, symbols: Symbolizer, libc: Module) -> str:
+    """From the banner in libc's constants, or the version that a static program has for libthread_db; "" when there is neither."""
+    address = symbols.find_address("__nptl_version", libc.name) or symbols.find_address("nptl_version", libc.name)
+    with suppress(MemoryUnreadable):
+        version = read_c_string(target.memory, address or 0, 16).decode("ascii", "replace")
+        if _VERSION.fullmatch(version):
+            return version
     for mapping in target.mappings.overlapping(libc.range):
         if not mapping.is_readable or mapping.is_writable or mapping.range.size > _MOST_BANNER_BYTES:
             continue

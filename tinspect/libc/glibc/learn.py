@@ -11,7 +11,6 @@ from tinspect.libc.glibc.layout import Descriptor, PthreadLayout, StackFields
 from tinspect.libc.glibc.lists import StackLists, read_descriptor, read_descriptors
 from tinspect.libc.glibc.stack_fields import TABLE, find_by_disassembly, find_by_dwarf
 from tinspect.libc.glibc.thread_db import ThreadDb
-from tinspect.libc.image import DebugImages
 from tinspect.model.module import Module
 from tinspect.target.target import Target
 
@@ -63,7 +62,6 @@ def learn_layout(
     database: ThreadDb,
     threads_module: Module,
     lists: StackLists,
-    debug_images: DebugImages,
     known: tuple[int, ...] = (),
 ) -> LearntLayout:
     """The first layout that holds on the target, best source first. Raises LayoutUnknown when none does.
@@ -74,7 +72,7 @@ def learn_layout(
     if described is None:
         raise LayoutUnknown("glibc's struct pthread is not described.", "Install glibc's debug symbols (libc6-dbg).")
     tried = []
-    for source, fields in _sources(target, database, threads_module, debug_images):
+    for source, fields in _sources(target, database, threads_module):
         layout = replace(described, stack=fields)
         if layout.is_plausible() and holds(target, layout, lists, known):
             return LearntLayout(layout, source)
@@ -85,12 +83,10 @@ def learn_layout(
     )
 
 
-def _sources(
-    target: Target, database: ThreadDb, module: Module, debug_images: DebugImages
-) -> Iterator[tuple[str, StackFields]]:
+def _sources(target: Target, database: ThreadDb, module: Module) -> Iterator[tuple[str, StackFields]]:
     architecture = target.architecture
     ways: tuple[tuple[str, Callable[[], StackFields | None]], ...] = (
-        ("dwarf", lambda: find_by_dwarf(module, debug_images)),
+        ("dwarf", lambda: find_by_dwarf(target.files, module)),
         ("disassembly", lambda: find_by_disassembly(architecture, target.memory, database.symbols, module.name)),
         ("table", lambda: TABLE.get(architecture.name)),
     )
@@ -119,4 +115,4 @@ def _is_proved(target: Target, descriptor: Descriptor) -> bool:
     # The initial thread's size word holds __libc_stack_end, which lies in its stack: a word of some other meaning does not.
     place = descriptor.stack_size if descriptor.is_initial else descriptor.stack_block + descriptor.guard_size
     mapping = target.mappings.find(place)
-    return (mapping is not None and mapping.is_writable) or not descriptor.is_initial
+    return mapping is not None and mapping.is_writable or not descriptor.is_initial

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from tinspect.arch import Architecture
 from tinspect.libc.disassembly import MemoryAccess, memory_accesses, read_code
 from tinspect.libc.glibc.layout import StackFields
-from tinspect.libc.image import DebugImages
 from tinspect.model.module import Module
 from tinspect.symbols.protocol import Symbolizer
 from tinspect.target.memory import MemoryReader
+from tinspect.target.target import ModuleFiles
 
 _MEMBERS = ("stackblock", "stackblock_size", "guardsize", "reported_guardsize")
 
@@ -18,14 +18,14 @@ _MEMBERS = ("stackblock", "stackblock_size", "guardsize", "reported_guardsize")
 TABLE = {"x86_64": StackFields.consecutive(0x690)}
 
 
-def find_by_dwarf(module: Module, debug_images: DebugImages) -> StackFields | None:
+def find_by_dwarf(files: ModuleFiles, module: Module) -> StackFields | None:
     """From libc's debug information: struct pthread as pthread_getattr_np.c saw it. None when there is none, or it is damaged."""
-    image = debug_images(module)
-    if image is None:
+    data = files.open_debug(module.build_id) if module.build_id else None
+    if data is None:
         return None
     from tinspect.libc.dwarf_members import find_members
 
-    offsets = find_members(image, b"pthread_getattr_np", b"pthread", tuple(name.encode() for name in _MEMBERS))
+    offsets = find_members(data, b"pthread_getattr_np", b"pthread", tuple(name.encode() for name in _MEMBERS))
     return StackFields(*offsets) if offsets else None
 
 

@@ -118,4 +118,4 @@ def _read_cached(snapshot: Snapshot, layout: PthreadLayout, lists: StackLists) -
     for descriptor in read_descriptors(snapshot.memory, layout, (lists.cache,)):
         block = descriptor.block
         if block is not None and descriptor.is_sound:
-            yield CachedStack(block, descriptor.guard_size, Source.DESCRIPTOR, descriptor.tid or None)
+            yield CachedStack(block, descriptor.guard_size, Source.DESCRIPTOR)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from tinspect.libc.glibc.layout import DTV_ENTRY_BYTES
 from tinspect.libc.glibc.thread_db import ThreadDb
-from tinspect.libc.image import find_tls_segment
 from tinspect.libc.link_maps import LinkMap, find_r_debug, read_link_maps
+from tinspect.libc.segments import find_tls_segment, is_static_program
 from tinspect.model.address import ADDRESS_LIMIT, AddressRange
 from tinspect.model.gap import Gap
 from tinspect.model.module import Module
@@ -42,10 +42,12 @@ class TlsModule:
 def read_tls_modules(target: Target, database: ThreadDb) -> tuple[tuple[TlsModule, ...], tuple[Gap, ...]]:
     """The modules with thread-local storage by id, as the dynamic linker has them now."""
     main = target.modules.main
+    if main is not None and database.module == main.name and is_static_program(target.memory, main):
+        return _static_program(target, main), ()
     r_debug = find_r_debug(target.memory, main) if main else None
     r_debug = r_debug or database.symbols.find_address("_r_debug", None)
     if r_debug is None:
-        return _static_program(target, main)
+        return (), (Gap("tls_blocks", "the dynamic linker's list of modules was not found."),)
     modid = database.find_offset("link_map", "l_tls_modid")
     offset = database.find_offset("link_map", "l_tls_offset")
     if modid is None or offset is None:
@@ -59,12 +61,10 @@ def read_tls_modules(target: Target, database: ThreadDb) -> tuple[tuple[TlsModul
     return tuple(found[key] for key in sorted(found)), ()
 
 
-def _static_program(target: Target, main: Module | None) -> tuple[tuple[TlsModule, ...], tuple[Gap, ...]]:
+def _static_program(target: Target, main: Module) -> tuple[TlsModule, ...]:
     """A static program has one block, of module id 1, whose address stands in the DTV (csu/libc-tls.c)."""
-    segment = find_tls_segment(target.memory, main) if main else None
-    if main is None or segment is None:
-        return (), ()
-    return (TlsModule(main, 1, segment.memory_size, None),), ()
+    segment = find_tls_segment(target.memory, main)
+    return (TlsModule(main, 1, segment.memory_size, None),) if segment else ()
 
 
 def _tls_module(

@@ -49,8 +49,7 @@ struct scan_request {
 
 #define PAGEMAP_SCAN_REQUEST _IOWR('f', 16, struct scan_request)
 
-static int scan(int fd, uint64_t guard_category, uint64_t low, uint64_t high, struct region *regions,
-                uint64_t *walk_end)
+static int scan(int fd, uint64_t guard_category, uint64_t low, uint64_t high, struct region *regions)
 {
     uint64_t wanted = CATEGORY_PRESENT | CATEGORY_SWAPPED | guard_category;
     struct scan_request request = {
@@ -63,11 +62,7 @@ static int scan(int fd, uint64_t guard_category, uint64_t low, uint64_t high, st
         .return_mask = wanted | CATEGORY_FILE | CATEGORY_ZERO,
     };
     int count = ioctl(fd, PAGEMAP_SCAN_REQUEST, &request);
-    if (count < 0) {
-        return -errno;
-    }
-    *walk_end = request.walk_end;
-    return count;
+    return count < 0 ? -errno : count;
 }
 
 /* Whether this kernel has guard regions, and whether pagemap shows them: asked of a page of our own. */
@@ -92,9 +87,8 @@ static void probe_guards(uint64_t page_size, bool *exist, bool *told)
 static void choose_way(struct ti_pagemap *map, bool allow_ioctl)
 {
     struct region regions[REGIONS_PER_CALL];
-    uint64_t walk_end;
     map->guard_category = CATEGORY_GUARD;
-    map->by_ioctl = allow_ioctl && scan(map->fd, CATEGORY_GUARD, 0, map->page_size, regions, &walk_end) >= 0;
+    map->by_ioctl = allow_ioctl && scan(map->fd, CATEGORY_GUARD, 0, map->page_size, regions) >= 0;
     map->maybe_guard = false;
     if (map->by_ioctl) {
         return;
@@ -105,7 +99,7 @@ static void choose_way(struct ti_pagemap *map, bool allow_ioctl)
     map->maybe_guard = exist && !told;
     /* Without the guard category a guard would look swapped; the words may tell, so the ioctl serves only where there
      * are no guards. */
-    map->by_ioctl = allow_ioctl && !exist && scan(map->fd, 0, 0, map->page_size, regions, &walk_end) >= 0;
+    map->by_ioctl = allow_ioctl && !exist && scan(map->fd, 0, 0, map->page_size, regions) >= 0;
 }
 
 int ti_pagemap_open(struct ti_pagemap *map, pid_t pid, bool allow_ioctl)
@@ -207,11 +201,10 @@ static int step_by_words(const struct ti_pagemap *map, uint64_t *cursor, uint64_
 static int step_by_ioctl(const struct ti_pagemap *map, uint64_t *cursor, uint64_t high, struct ti_page_runs *runs)
 {
     struct region regions[REGIONS_PER_CALL];
-    uint64_t walk_end = 0;
     uint64_t end = high;
     int count;
     /* EFAULT: the range goes beyond the address space, whose end differs by CPU and kernel. Halve until it fits. */
-    while ((count = scan(map->fd, map->guard_category, *cursor, end, regions, &walk_end)) == -EFAULT) {
+    while ((count = scan(map->fd, map->guard_category, *cursor, end, regions)) == -EFAULT) {
         if (end - *cursor <= map->page_size) {
             *cursor = high;
             return 0;
@@ -228,8 +221,9 @@ static int step_by_ioctl(const struct ti_pagemap *map, uint64_t *cursor, uint64_
             return error;
         }
     }
-    /* The walk stops early only when the vector is full, and then it has moved; anything else is the end. */
-    *cursor = walk_end > *cursor && walk_end < end ? walk_end : end;
+    /* A walk stops early only when the vector is full. walk_end doesn't tell: when a walk of several PMDs comes to its
+     * end, the kernel leaves an earlier place in it (seen with 6.18). */
+    *cursor = count == REGIONS_PER_CALL ? regions[count - 1].end : end;
     return 0;
 }
 

@@ -1,0 +1,2 @@
+def detect_musl(target, symbols):
+    return None
