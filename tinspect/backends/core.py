@@ -112,15 +112,12 @@ def _open(core: str | Path | BinaryIO) -> MappedFile:
 def _build_snapshot(image: CoreImage, executable: Path | None, sysroot: Path | None) -> Snapshot:
     """Each step builds on the ones before it: held memory, mappings, modules, their files, memory filled up from these."""
     note = image.snapshot
-    padding = note.padding if note else ()
-    held = PartedMemory(held_parts(image, padding))
+    held = PartedMemory(held_parts(image))
     mappings = MappingTable(note.mappings) if note else build_mappings(image)
     files = module_files.FoundModuleFiles(_finders(executable, sysroot), lambda module: image_from_memory(held, module))
     modules = ModuleTable(note.modules) if note else _find_modules(image, held, mappings, files)
     missing = tuple(missing_ranges(image.segments))
-    memory = PartedMemory(
-        (*held_parts(image, padding), *parts_from_files(missing, file_mappings(mappings), modules, files))
-    )
+    memory = PartedMemory((*held_parts(image), *parts_from_files(missing, file_mappings(mappings), modules, files)))
     threads, thread_gaps = build_threads(image.notes, image.architecture, note.threads if note else None)
     for module in modules:
         files.open_image(module)  # now, so that what does not fit is told

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from tinspect.backends.sparse_file import end_sparse, write_sparse
 from tinspect.errors import FormatError, TargetNotFound, TargetRefused, TinspectError
 from tinspect.formats.compressed import HEAD_SIZE, PIECE, ReadableStream, decompressed, find_compression
 
 # Below this size a read is taken from the mapping without asking for holes.
 _HOLE_STEP: Final = 1 << 16
-_ZEROS: Final = bytes(_HOLE_STEP)
 
 
 class MappedFile:
@@ -156,20 +156,8 @@ def _spooled(pieces: Iterable[bytes], name: str) -> MappedFile:
                 write_sparse(spool, piece)
         except FormatError as error:
             trouble = error.message
-        spool.truncate(spool.tell())
-        spool.flush()
+        end_sparse(spool)
         try:
             return MappedFile(os.dup(spool.fileno()), name, trouble)
         except FormatError as error:
             raise FormatError(f"{name} holds nothing that could be unpacked: {trouble or 'it is empty'}.") from error
-
-
-def write_sparse(stream: BinaryIO, data: bytes | memoryview) -> None:
-    """Writes ``data`` at the stream's position and seeks over blocks of zeros; whoever closes the stream truncates it there."""
-    view = memoryview(data)
-    for start in range(0, len(view), _HOLE_STEP):
-        block = view[start : start + _HOLE_STEP]
-        if block == _ZEROS[: len(block)]:
-            stream.seek(len(block), os.SEEK_CUR)
-        else:
-            stream.write(block)

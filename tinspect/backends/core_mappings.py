@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from tinspect.backends.core_file import MappedFile
 from tinspect.backends.core_image import CoreImage
@@ -11,7 +11,6 @@ from tinspect.backends.core_memory import Part
 from tinspect.formats import auxv as aux
 from tinspect.formats.core_segments import CoreSegment
 from tinspect.formats.nt_file import FileMapping
-from tinspect.model.address import AddressRange, merged
 from tinspect.model.mapping import Mapping, MappingTable
 
 
@@ -43,22 +42,13 @@ def file_mappings(mappings: MappingTable) -> Iterator[FileMapping]:
     return (FileMapping(m.range, m.offset, m.name, m.deleted) for m in mappings if m.name.startswith("/"))
 
 
-def held_parts(image: CoreImage, padding: Iterable[AddressRange]) -> Iterator[Part]:
-    """What the core file holds, without the padding that a snapshot's note declares."""
-    holes = merged(padding)
-    highs = [hole.high for hole in holes]
+def held_parts(image: CoreImage) -> Iterator[Part]:
+    """What the core file itself holds."""
 
     def file() -> MappedFile:
         return image.file
 
     for segment in image.segments:
-        low, end = segment.range.low, segment.range.low + segment.stored
-        shift = segment.offset - segment.range.low
-        for hole in holes[bisect_right(highs, low) :]:
-            if hole.low >= end:
-                break
-            if low < hole.low:
-                yield Part(low, hole.low, low + shift, file)
-            low = hole.high
-        if low < end:
-            yield Part(low, end, low + shift, file)
+        if segment.stored:
+            low = segment.range.low
+            yield Part(low, low + segment.stored, segment.offset, file)

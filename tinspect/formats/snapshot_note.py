@@ -35,7 +35,7 @@ class SnapshotNote:
     """The facts of a snapshot beside registers and memory. Threads come without registers: those are in NT_PRSTATUS.
 
     ``kind`` is how the process was looked at ("live", "passive", "gdb"). ``pages`` is None where the states of pages could not be
-    had. ``padding`` are bytes the file holds only to fill pages: they were not captured, and are unknown.
+    had.
     """
 
     version: int
@@ -54,7 +54,6 @@ class SnapshotNote:
     signal_stacks: tuple[tuple[int, SignalStack], ...] = ()
     pause_us: int | None = None
     gaps: tuple[Gap, ...] = ()
-    padding: tuple[AddressRange, ...] = ()
 
 
 def pack_snapshot_note(note: SnapshotNote) -> bytes:
