@@ -17,7 +17,7 @@ from tinspect.model.stack import SignalStack
 from tinspect.model.thread import Thread
 
 NOTE_NAME: Final = b"tinspect"
-NOTE_TYPE: Final = 1
+NOTE_TYPE: Final = 0x54490001  # "TI": readers that go by the type alone must not take it for another
 VERSION: Final = 1
 _PERMISSIONS = re.compile("[r-][w-][x-][ps]")
 
