@@ -21,7 +21,7 @@ Value = TypeVar("Value")
 
 _EXACT = 1 << 53
 _RANGE = re.compile(r"0x([0-9a-f]{1,17})-0x([0-9a-f]{1,17})")
-_HEX = re.compile(r"0x[0-9a-f]{1,16}")
+_HEX = re.compile(r"-?0x[0-9a-f]{1,16}")
 
 
 def encode(value: object) -> Any:
