@@ -11,7 +11,9 @@ from tinspect.analyses.assemble import Tools, build_report
 from tinspect.analyses.registry import find_registries, plan_capture
 from tinspect.backends.core import open_core
 from tinspect.backends.live import StopOptions, open_live
-from tinspect.backends.signal_stack_sources import NotAsked, SignalStackSource
+from tinspect.backends.passive import open_passive
+from tinspect.backends.running_process import open_running
+from tinspect.backends.signal_stack_sources import ByBpf, NotAsked, SignalStackSource
 from tinspect.errors import LayoutUnknown
 from tinspect.libc.detect import detect_libc
 from tinspect.libc.protocol import Libc
@@ -23,7 +25,7 @@ from tinspect.model.report import ProcessReport
 from tinspect.model.thread import Thread
 from tinspect.symbols.images import ImageStore
 from tinspect.symbols.table import SymbolStore, SymbolTable
-from tinspect.target.target import Backend, Snapshot, Target
+from tinspect.target.target import Backend, Snapshot, Target, TargetKind
 from tinspect.unwind.steps import StepStore
 from tinspect.unwind.unwinder import Unwinder
 
@@ -128,12 +130,14 @@ def open_core_file(core: str | Path | BinaryIO, executable: str | None = None, s
 
 
 def _open_process(pid: int, options: AttachOptions) -> Backend:
+    if options.passive:
+        return open_passive(open_running(pid, TargetKind.PASSIVE))
     stop = StopOptions(options.tids, int(options.timeout * 1000))
     return open_live(pid, _signal_stack_source(options.altstack), stop)
 
 
 def _signal_stack_source(mode: AltstackMode) -> SignalStackSource:
-    return NotAsked()
+    return NotAsked() if mode is AltstackMode.OFF else ByBpf()
 
 
 def attach_report(pid: int, options: AttachOptions, progress: Progress = no_progress) -> ProcessReport:

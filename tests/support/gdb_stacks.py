@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,12 +33,12 @@ class GdbThread:
     stop: str
 
 
-def gdb_stacks(pid: int, frame_limit: int = 400, path: Path | None = None) -> dict[int, GdbThread]:
+def gdb_stacks(pid: int, frame_limit: int = 400) -> dict[int, GdbThread]:
     """All threads of the live process ``pid`` by tid."""
-    names = ",".join(X86_64.registers.names)
     command = ["gdb", "-nx", "-batch", "-ex", "set debuginfod enabled off", "-ex", "set backtrace past-main on"]
-    command += ["-p", str(pid), "-ex", f"python names={names.split(',')!r}; limit={frame_limit}", "-x", str(_SCRIPT)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
+    command += ["-p", str(pid), "-x", str(_SCRIPT)]
+    environment = {**os.environ, "STACKS_REGISTERS": ",".join(X86_64.registers.names), "STACKS_LIMIT": str(frame_limit)}
+    run = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True, env=environment)
     marked = [line for line in run.stdout.splitlines() if line.startswith("STACKS ")]
     assert marked, run.stdout + run.stderr
     threads = {}

@@ -78,15 +78,18 @@ def _library_folder(build: LibcBuild) -> Path:
     raise FileNotFoundError(f"no libc.so.6 in {build.root}")
 
 
+def _musl_specs(build: LibcBuild) -> Path:
+    """The fetched musl-gcc.specs, its paths led into the fetched folder."""
+    specs = BUILT / build.name / "musl-gcc.specs"
+    specs.parent.mkdir(parents=True, exist_ok=True)
+    text = (_library_folder(build) / "musl-gcc.specs").read_text()
+    specs.write_text(text.replace(" /usr/", f" {build.root}/usr/").replace("-L/usr/", f"-L{build.root}/usr/"))
+    return specs
+
+
 def _compiler(build: LibcBuild) -> list[str]:
     if build.family == "musl":
-        command = ["musl-gcc"]
-        if build.folder:
-            # The system's musl-gcc with the fetched headers, start files and libraries put first.
-            folder = _library_folder(build)
-            include = build.root / "usr/include/x86_64-linux-musl"
-            command += [f"-B{folder}", f"-L{folder}", "-isystem", str(include)]
-        return command
+        return ["musl-gcc"] if not build.folder else ["gcc", "-specs", str(_musl_specs(build))]
     if not build.folder:
         return ["gcc"]
     return [

@@ -94,7 +94,7 @@ class LiveProcess:
             bias = low - first // 4096 * 4096
             modules.append(
                 Module(
-                    os.path.basename(name),
+                    Path(name).name,
                     name,
                     bias,
                     AddressRange(low, high),

@@ -10,6 +10,7 @@ import os
 import resource
 import struct
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from tests.support.live_process import LiveFiles, LiveProcess
@@ -113,9 +114,9 @@ class StoppedProcess:
     def capture(self, plan: CapturePlan) -> Snapshot:
         """Copies what ``plan`` names."""
         wanted = merged(part for item in self._ranges(plan) for part in self.memory.readable(item))
-        segments = [(part.low, self.memory.read(part.low, part.size)) for part in wanted]
+        segments = list(self._copies(wanted))
         constants = [m.range for m in self.mappings if m.is_file and m.is_readable and not m.is_writable]
-        pieces = [(part.low, self.memory.read(part.low, part.size)) for part in merged(constants)]
+        pieces = list(self._copies(merged(constants)))
         return Snapshot(
             self.kind,
             self.architecture,
@@ -126,6 +127,12 @@ class StoppedProcess:
             self.files,
             self.threads,
         )
+
+    def _copies(self, wanted: Iterable[AddressRange]) -> Iterator[tuple[int, bytes]]:
+        for part in wanted:
+            # The maps call [vvar] readable, and files that were cut short: neither can be read.
+            with suppress(MemoryUnreadable):
+                yield part.low, self.memory.read(part.low, part.size)
 
     def _ranges(self, plan: CapturePlan) -> Iterator[AddressRange]:
         yield from plan.fixed

@@ -6,35 +6,18 @@ writes uc_stack into every ucontext), the runtime's registry. A thread that none
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 
 from tinspect.analyses.context import Context
 from tinspect.errors import MemoryUnreadable
-from tinspect.model.address import AddressRange
+from tinspect.formats.signal_stack import STACK_T, parse_stack_t, signal_stack_of
 from tinspect.model.gap import Gap
 from tinspect.model.scope import RuntimeThread
 from tinspect.model.source import Source
 from tinspect.model.stack import SignalStack, SignalStackState
 from tinspect.model.thread import Thread
 
-# asm-generic/signal.h and linux/signal.h.
-SS_ONSTACK = 1
-SS_DISABLE = 2
-SS_AUTODISARM = 1 << 31
-_STACK_T = struct.Struct("<QixxxxQ")
 UNKNOWN = SignalStack(SignalStackState.UNKNOWN, None, (), Source.UNKNOWN)
-
-
-def signal_stack_of(low: int, size: int, flags: int, sp: int | None, source: Source) -> SignalStack:
-    """The value for a stack_t as the kernel keeps it; ``sp`` tells whether the thread runs on it now."""
-    names = ("SS_AUTODISARM",) if flags & SS_AUTODISARM else ()
-    if flags & SS_DISABLE or size == 0 or low + size > 1 << 64:
-        return SignalStack(SignalStackState.DISABLED, None, names, source)
-    area = AddressRange.sized(low, size)
-    on_stack = sp is not None and sp in area
-    state = SignalStackState.ONSTACK if on_stack else SignalStackState.ENABLED
-    return SignalStack(state, area, (*names, "SS_ONSTACK") if on_stack else names, source)
 
 
 def analyze(
@@ -67,12 +50,10 @@ def _from_signal_frame(context: Context, thread: Thread) -> SignalStack | None:
         if not frame.is_signal_frame:
             continue
         try:
-            low, flags, size = _STACK_T.unpack(context.snapshot.memory.read(frame.sp + offset, _STACK_T.size))
+            data = context.snapshot.memory.read(frame.sp + offset, STACK_T.size)
         except MemoryUnreadable:
             continue
-        sp = thread.registers.sp if thread.registers else None
-        # uc_stack is what was installed when the signal came; SS_ONSTACK there tells of the interrupted code, not of now.
-        return signal_stack_of(low, size, flags & (SS_DISABLE | SS_AUTODISARM), sp, Source.SIGFRAME)
+        return parse_stack_t(data, thread.registers.sp if thread.registers else None, Source.SIGFRAME)
     return None
 
 

@@ -48,7 +48,7 @@ def stack_areas(
 ) -> Iterator[AddressRange]:
     """Where the stacks of ``threads`` and their guards lie, as far as the plan's rule and the mappings tell."""
     for thread in threads:
-        block = _block_by_rule(thread, memory, rule)
+        block = block_by_rule(thread, memory, rule)
         if block is not None and mappings.find(block.low) is not None:
             yield AddressRange(max(block.low - _BELOW, 0), block.high)
         if thread.registers is None:
@@ -63,7 +63,8 @@ def stack_areas(
             yield AddressRange(max(stack.range.low - _BELOW, 0), stack.range.low)
 
 
-def _block_by_rule(thread: Thread, memory: MemoryReader, rule: StackRule | None) -> AddressRange | None:
+def block_by_rule(thread: Thread, memory: MemoryReader, rule: StackRule | None) -> AddressRange | None:
+    """Everything libc mapped for the thread's stack, by two words of its descriptor; None where they make no sense."""
     if rule is None or thread.thread_pointer is None:
         return None
     try:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from tinspect.backends.kernel_tasks import read_kernel_tasks
 from tinspect.backends.running_process import RunningProcess
+from tinspect.errors import TargetRefused
+from tinspect.formats.signal_stack import signal_stack_of
 from tinspect.model.gap import Gap
+from tinspect.model.source import Source
 from tinspect.model.stack import SignalStack
 from tinspect.model.thread import Thread
 
@@ -27,3 +31,22 @@ class NotAsked:
     def read(self, process: RunningProcess, threads: tuple[Thread, ...]) -> SignalStacks:  # noqa: ARG002 (the protocol's)
         """See SignalStackSource."""
         return {}, ()
+
+
+class ByBpf:
+    """Asks the kernel by a BPF task iterator."""
+
+    def read(self, process: RunningProcess, threads: tuple[Thread, ...]) -> SignalStacks:
+        """See SignalStackSource."""
+        try:
+            tasks = read_kernel_tasks(process.pid, process.architecture, registers=False)
+        except TargetRefused as error:
+            return {}, (Gap("sigaltstack", str(error)),)
+        pointers = {thread.tid: thread.registers.sp for thread in threads if thread.registers is not None}
+        found = {
+            task.tid: signal_stack_of(
+                task.altstack_low, task.altstack_size, task.altstack_flags, pointers.get(task.tid), Source.BPF
+            )
+            for task in tasks
+        }
+        return found, ()

@@ -82,9 +82,9 @@ class Libc(Protocol):
         ...
 
     def read_slots(
-        self, snapshot: Snapshot, descriptor: ThreadDescriptor, keys: tuple[TlsKey, ...]
+        self, snapshot: Snapshot, descriptor: ThreadDescriptor, keys: Mapping[int, TlsKey]
     ) -> tuple[tuple[TlsSlot, ...], tuple[Gap, ...]]:
-        """The thread's current, non-null values of ``keys`` (what read_keys gave), by key."""
+        """The thread's current, non-null values of ``keys`` (what read_keys gave, by number), by key."""
         ...
 
     def read_tls_blocks(

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from tinspect.model.module import Module, ModuleTable
 from tinspect.symbols.demangle import demangle
 from tinspect.symbols.images import ImageKey, ImageStore, image_key
+from tinspect.symbols.module_debug import ModuleDebug
 from tinspect.symbols.module_symbols import ModuleSymbols
 from tinspect.symbols.protocol import SourceLine, SymbolHit
 
@@ -19,6 +20,7 @@ class SymbolStore:
     def __init__(self, images: ImageStore) -> None:
         self.images = images
         self._modules: dict[ImageKey, ModuleSymbols] = {}
+        self._debug: dict[ImageKey, ModuleDebug] = {}
 
     def module_symbols(self, module: Module) -> ModuleSymbols:
         """The symbols of ``module``, read when first asked for."""
@@ -26,6 +28,14 @@ class SymbolStore:
         found = self._modules.get(key)
         if found is None:
             found = self._modules[key] = ModuleSymbols(self.images, module)
+        return found
+
+    def debug(self, module: Module) -> ModuleDebug:
+        """The debug information of ``module``, read when first asked for."""
+        key = image_key(module)
+        found = self._debug.get(key)
+        if found is None:
+            found = self._debug[key] = ModuleDebug(self.images, module)
         return found
 
 
@@ -73,7 +83,8 @@ class SymbolTable:
 
     def find_line(self, address: int) -> SourceLine | None:
         """See Symbolizer."""
-        return None
+        module = self._modules.find(address)
+        return self._store.debug(module).find_line(address - module.load_bias) if module is not None else None
 
 
 def open_symbols(modules: ModuleTable, images: ImageStore) -> SymbolTable:

@@ -64,22 +64,32 @@ class CallerGuesses:
         return mapping is not None and mapping.is_executable
 
     def _call_before(self, address: int, words: StackWords) -> int | None:
-        """See code.find_call; None for what is no code."""
+        """See code.find_call; None for what cannot be a return address. A signal handler returns to a trampoline that called nothing."""
         if address not in self._calls:
             if len(self._calls) >= _CODE_CACHE_LIMIT:
                 self._calls.clear()
             found = find_call(self._architecture, words.bytes_at, address) if self.is_code(address - 1) else None
+            if found is None and self._is_trampoline(address, words):
+                found = 0
             self._calls[address] = found
         return self._calls[address]
+
+    def _is_trampoline(self, address: int, words: StackWords) -> bool:
+        code = self._architecture.sigreturn_code
+        return self.is_code(address) and words.bytes_at(address, len(code)) == code
 
     def _function_start(self, cursor: Cursor) -> int | None:
         hit = self._symbols.find_symbol(cursor.lookup) if self._symbols is not None else None
         return hit.address if hit is not None and hit.is_function else None
 
+    def _is_function_start(self, address: int) -> bool:
+        """A pointer to a function is no return address, though a call that never returns may stand right before it."""
+        hit = self._symbols.find_symbol(address) if self._symbols is not None else None
+        return hit is not None and hit.offset == 0
+
     def _signal_frame(self, cursor: Cursor, words: StackWords) -> Caller | None:
         """The kernel's frame, known by the code that will pop it: ``rt_sigreturn`` at the pc."""
-        code = self._architecture.sigreturn_code
-        if words.bytes_at(cursor.pc, len(code)) != code:
+        if not self._is_trampoline(cursor.pc, words):
             return None
         registers = cursor.registers.copy()
         values = {
@@ -119,8 +129,6 @@ class CallerGuesses:
         if record is None or record % _WORD or record < cursor.sp or (stack is not None and record not in stack):
             return None
         outer, target = words.word(record), words.word(record + _WORD)
-        if outer is None or (outer and outer <= record):
-            return None
         return self._forget(self._guess(cursor, target, record + 2 * _WORD, words, FrameSource.FRAME_POINTER), outer)
 
     def _by_scan(
@@ -135,7 +143,7 @@ class CallerGuesses:
             if value is None:
                 return None
             called = self._call_before(value, words) if value > _WORD else None
-            if called is not None and callee in (None, called):
+            if called is not None and (called == callee or (callee is None and not self._is_function_start(value))):
                 caller = self._guess(cursor, value, address + _WORD, words, FrameSource.STACK_SCAN)
                 return self._forget(caller, cursor.registers[self._columns.frame_pointer])
         return None

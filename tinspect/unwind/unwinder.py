@@ -134,7 +134,7 @@ class Unwinder:
         assert caller is not None
         if caller.cursor is not None:
             why = _objection(cursor, caller.cursor, stack)
-            if caller.cursor.pc == 0 and not why:
+            if caller.cursor.pc == 0 and not caller.cursor.is_exact and not why:
                 return Caller(caller.cfa, None), ""  # clone and _start leave 0 where a return address would be
         return (Caller(caller.cfa, None), why) if why else (caller, "")
 

@@ -57,7 +57,7 @@ def read_keys(memory: MemoryReader, table: KeyTable) -> tuple[tuple[TlsKey, ...]
 
 
 def read_slots(
-    memory: MemoryReader, layout: PthreadLayout, sequences: Mapping[int, int], address: int, tid: int
+    memory: MemoryReader, layout: PthreadLayout, keys: Mapping[int, TlsKey], address: int, tid: int
 ) -> tuple[tuple[TlsSlot, ...], tuple[Gap, ...]]:
     """The values of the thread whose descriptor is at ``address``: not null, and of the key's current sequence."""
     slots: list[TlsSlot] = []
@@ -71,9 +71,11 @@ def read_slots(
             gaps.append(Gap("tls_values", why, tid))
             continue
         for index, (sequence, value) in enumerate(_KEY.iter_unpack(data)):
-            key = number * LEVEL_SIZE + index
-            if value and sequences.get(key) == sequence:
-                slots.append(TlsSlot(key, value))
+            if not value:
+                continue
+            key = keys.get(number * LEVEL_SIZE + index)
+            if key is not None and key.sequence == sequence:
+                slots.append(TlsSlot(key.key, value))
     return tuple(slots), tuple(gaps)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
+from dataclasses import fields as fields_of
+from itertools import islice
 
 from tinspect.arch import Architecture
 from tinspect.errors import LayoutUnknown
@@ -11,9 +13,11 @@ from tinspect.libc.glibc.layout import Descriptor, PthreadLayout, StackFields
 from tinspect.libc.glibc.lists import StackLists, read_descriptor, read_descriptors
 from tinspect.libc.glibc.stack_fields import TABLE, find_by_disassembly, find_by_dwarf
 from tinspect.libc.glibc.thread_db import ThreadDb
+from tinspect.libc.layout_cache import LayoutCache
 from tinspect.model.module import Module
 from tinspect.target.target import Target
 
+_PROVED_THREADS = 64  # of each list: reading all of 10,000 would cost more than the stop
 _ATTEMPTS = 5  # a running target may change its lists under the reader
 
 # x86-64, glibc 2.31 to 2.43 (nptl/descr.h): used where no descriptor is exported. A descriptor is at least this large.
@@ -62,19 +66,26 @@ def learn_layout(
     database: ThreadDb,
     threads_module: Module,
     lists: StackLists,
+    *,
     known: tuple[int, ...] = (),
+    cache: LayoutCache | None = None,
 ) -> LearntLayout:
     """The first layout that holds on the target, best source first. Raises LayoutUnknown when none does.
 
-    ``known`` are descriptor addresses learnt elsewhere, for targets where no list can be found.
+    ``known`` are descriptor addresses learnt elsewhere, for targets where no list can be found. Where nothing can be reached yet (a
+    stripped libpthread, or none), the proof is left to the snapshot, which knows thread pointers.
     """
     described = described_layout(target.architecture, database)
     if described is None:
         raise LayoutUnknown("glibc's struct pthread is not described.", "Install glibc's debug symbols (libc6-dbg).")
     tried = []
-    for source, fields in _sources(target, database, threads_module):
+    remembered = cache.find(threads_module.build_id) if cache else None
+    for source, fields in _sources(target, database, threads_module, remembered):
         layout = replace(described, stack=fields)
-        if layout.is_plausible() and holds(target, layout, lists, known):
+        reachable = bool(lists.live or known)
+        if layout.is_plausible() and (not reachable or holds(target, layout, lists, known)):
+            if cache and not remembered:
+                cache.store(threads_module.build_id, source, astuple(fields))
             return LearntLayout(layout, source)
         tried.append(source)
     raise LayoutUnknown(
@@ -83,7 +94,11 @@ def learn_layout(
     )
 
 
-def _sources(target: Target, database: ThreadDb, module: Module) -> Iterator[tuple[str, StackFields]]:
+def _sources(
+    target: Target, database: ThreadDb, module: Module, remembered: tuple[str, tuple[int, ...]] | None
+) -> Iterator[tuple[str, StackFields]]:
+    if remembered and len(remembered[1]) == len(fields_of(StackFields)):
+        yield remembered[0], StackFields(*remembered[1])
     architecture = target.architecture
     ways: tuple[tuple[str, Callable[[], StackFields | None]], ...] = (
         ("dwarf", lambda: find_by_dwarf(target.files, module)),
@@ -97,12 +112,14 @@ def _sources(target: Target, database: ThreadDb, module: Module) -> Iterator[tup
 
 
 def holds(target: Target, layout: PthreadLayout, lists: StackLists, known: Iterable[int]) -> bool:
-    """The proof: every thread that lives and that can be reached is sound by ``layout``, and there is one."""
+    """The proof: the first threads of each list are all sound by ``layout``, and there is one. Every thread of a snapshot is checked
+    again when it is read."""
     tids = {thread.namespace_tid or thread.tid for thread in target.threads}
     known = tuple(known)
     for _ in range(_ATTEMPTS):
         reached = [found for address in known if (found := read_descriptor(target.memory, layout, address))]
-        reached += read_descriptors(target.memory, layout, lists.live)
+        for head in lists.live:
+            reached += islice(read_descriptors(target.memory, layout, head), _PROVED_THREADS)
         living = [descriptor for descriptor in reached if descriptor.tid in tids]
         if living and all(_is_proved(target, descriptor) for descriptor in living):
             return True
@@ -115,4 +132,4 @@ def _is_proved(target: Target, descriptor: Descriptor) -> bool:
     # The initial thread's size word holds __libc_stack_end, which lies in its stack: a word of some other meaning does not.
     place = descriptor.stack_size if descriptor.is_initial else descriptor.stack_block + descriptor.guard_size
     mapping = target.mappings.find(place)
-    return mapping is not None and mapping.is_writable or not descriptor.is_initial
+    return not descriptor.is_initial or (mapping is not None and mapping.is_writable)

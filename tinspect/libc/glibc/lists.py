@@ -73,13 +73,12 @@ def walk_list(memory: MemoryReader, head: int) -> Iterator[int]:
         node = find_word(memory, node)
 
 
-def read_descriptors(memory: MemoryReader, layout: PthreadLayout, heads: tuple[int, ...]) -> Iterator[Descriptor]:
-    """Every readable descriptor of the lists, sound or not."""
-    for head in heads:
-        for node in walk_list(memory, head):
-            descriptor = read_descriptor(memory, layout, node - layout.links)
-            if descriptor is not None:
-                yield descriptor
+def read_descriptors(memory: MemoryReader, layout: PthreadLayout, head: int) -> Iterator[Descriptor]:
+    """Every readable descriptor of a list, sound or not."""
+    for node in walk_list(memory, head):
+        descriptor = read_descriptor(memory, layout, node - layout.links)
+        if descriptor is not None:
+            yield descriptor
 
 
 def read_descriptor(memory: MemoryReader, layout: PthreadLayout, address: int) -> Descriptor | None:

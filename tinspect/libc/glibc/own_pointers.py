@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from tinspect.libc.glibc.layout import PthreadLayout
 from tinspect.libc.glibc.lists import StackLists, walk_list
@@ -41,9 +42,7 @@ def _both_links(origin: str, node: int) -> Iterator[OwnPointer]:
 def _robust_links(memory: MemoryReader, head: int) -> Iterator[OwnPointer]:
     """The head's word and those of every mutex on the list: each node is the pair (previous, next), linked by its second word."""
     yield OwnPointer("robust list", head)
-    for index, node in enumerate(walk_list(memory, head)):
-        if index >= _MOST_ROBUST:
-            return
-        node &= ~1  # bit 0 marks a priority-inheritance mutex (nptl/descr.h, ENQUEUE_MUTEX_PI)
+    for link in islice(walk_list(memory, head), _MOST_ROBUST):
+        node = link & ~1  # bit 0 marks a priority-inheritance mutex (nptl/descr.h, ENQUEUE_MUTEX_PI)
         yield OwnPointer("robust list", node)
         yield OwnPointer("robust list", node - 8)

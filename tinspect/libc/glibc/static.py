@@ -11,7 +11,8 @@ from tinspect.model.address import AddressRange
 from tinspect.target.memory import find_word
 from tinspect.target.target import Target
 
-_SEARCH_LIMIT = 4 << 20
+_SEARCH_LIMIT = 1 << 20
+_SEARCH_START = 64 << 10  # of each mapping: the storage is the first thing that is allocated
 _MOST_ARGUMENTS = 1 << 20
 
 
@@ -37,11 +38,9 @@ def find_initial_descriptors(target: Target) -> Iterator[int]:
 
 def _places(target: Target) -> Iterator[AddressRange]:
     heap = target.mappings.find_named("[heap]")
-    if heap is not None:
-        yield heap.range
-    for mapping in target.mappings:
-        if mapping.is_readable and mapping.is_writable and not mapping.name:
-            yield AddressRange(mapping.range.low, min(mapping.range.high, mapping.range.low + (1 << 20)))
+    unnamed = [m for m in target.mappings if m.is_readable and m.is_writable and not m.name]
+    for mapping in [heap, *unnamed] if heap else unnamed:
+        yield AddressRange(mapping.range.low, min(mapping.range.high, mapping.range.low + _SEARCH_START))
 
 
 def _is_stack_end(target: Target, address: int) -> bool:

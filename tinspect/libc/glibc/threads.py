@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tinspect.libc.glibc.layout import Descriptor, PthreadLayout
-from tinspect.libc.glibc.lists import StackLists, read_descriptor, read_descriptors
+from tinspect.libc.glibc.lists import StackLists, read_descriptor, read_descriptors, walk_list
 from tinspect.libc.main_stack import AT_PAGESZ, glibc_main_stack
 from tinspect.libc.protocol import LibcThreads, ThreadDescriptor
 from tinspect.model.address import AddressRange
@@ -20,26 +20,37 @@ from tinspect.target.target import Snapshot
 _START_ROUTINE_PLACES = {"x86_64": (1592, 1600)}
 
 
-def read_threads(snapshot: Snapshot, layout: PthreadLayout, lists: StackLists) -> LibcThreads:
-    """Every thread glibc knows, by the kernel's tid. Threads made without it (raw clone) are left out without a word."""
+def read_threads(snapshot: Snapshot, layout: PthreadLayout, lists: StackLists, stack_end: int | None) -> LibcThreads:
+    """Every thread glibc knows, by the kernel's tid. Threads made without it (raw clone) are left out without a word.
+
+    ``stack_end`` is __libc_stack_end where it is known: a program without libpthread (before 2.34) keeps no copy of it.
+    """
     gaps: list[Gap] = []
     found = _by_thread_pointer(snapshot, layout, gaps)
+    if len(found) < len(snapshot.threads):
+        _add_listed(snapshot, layout, lists, found)
+    user_given = {node - layout.links for node in walk_list(snapshot.memory, lists.user)} if lists.user else set()
+    descriptors = {
+        tid: _describe(snapshot, layout, tid, descriptor, user_given=descriptor.address in user_given, gaps=gaps)
+        for tid, descriptor in found.items()
+    }
+    main = snapshot.threads[0] if snapshot.threads else None
+    if main and main.is_main and main.tid not in descriptors and main.thread_pointer and stack_end:
+        bounds = _main_bounds(snapshot, stack_end, gaps, main.tid)
+        address = main.thread_pointer - layout.thread_pointer
+        descriptors[main.tid] = ThreadDescriptor(main.tid, address, layout.size, True, bounds)
+    if lists.cache is None and len(found) > 1:
+        gaps.append(Gap("cached_stacks", "no symbol leads to glibc's list of cached stacks."))
+    return LibcThreads(descriptors, tuple(_read_cached(snapshot, layout, lists)), tuple(gaps))
+
+
+def _add_listed(snapshot: Snapshot, layout: PthreadLayout, lists: StackLists, found: dict[int, Descriptor]) -> None:
     tids = {thread.namespace_tid or thread.tid: thread.tid for thread in snapshot.threads}
-    user_given: set[int] = set()
     for head in lists.live:
-        for descriptor in read_descriptors(snapshot.memory, layout, (head,)):
+        for descriptor in read_descriptors(snapshot.memory, layout, head):
             tid = tids.get(descriptor.tid)
             if tid is not None and descriptor.is_sound:
                 found.setdefault(tid, descriptor)
-            if head == lists.user:
-                user_given.add(descriptor.address)
-    descriptors = {
-        tid: _describe(snapshot, layout, tid, descriptor, descriptor.address in user_given, gaps)
-        for tid, descriptor in found.items()
-    }
-    if lists.cache is None:
-        gaps.append(Gap("cached_stacks", "no symbol leads to glibc's list of cached stacks."))
-    return LibcThreads(descriptors, tuple(_read_cached(snapshot, layout, lists)), tuple(gaps))
 
 
 def _by_thread_pointer(snapshot: Snapshot, layout: PthreadLayout, gaps: list[Gap]) -> dict[int, Descriptor]:
@@ -61,7 +72,7 @@ def _by_thread_pointer(snapshot: Snapshot, layout: PthreadLayout, gaps: list[Gap
 
 
 def _describe(
-    snapshot: Snapshot, layout: PthreadLayout, tid: int, descriptor: Descriptor, user_given: bool, gaps: list[Gap]
+    snapshot: Snapshot, layout: PthreadLayout, tid: int, descriptor: Descriptor, *, user_given: bool, gaps: list[Gap]
 ) -> ThreadDescriptor:
     block = descriptor.block
     if block is None:
@@ -115,7 +126,7 @@ def _start(snapshot: Snapshot, layout: PthreadLayout, descriptor: Descriptor) ->
 def _read_cached(snapshot: Snapshot, layout: PthreadLayout, lists: StackLists) -> Iterator[CachedStack]:
     if lists.cache is None:
         return
-    for descriptor in read_descriptors(snapshot.memory, layout, (lists.cache,)):
+    for descriptor in read_descriptors(snapshot.memory, layout, lists.cache):
         block = descriptor.block
         if block is not None and descriptor.is_sound:
             yield CachedStack(block, descriptor.guard_size, Source.DESCRIPTOR)

@@ -108,7 +108,7 @@ def _read_generations(memory: MemoryReader, database: ThreadDb) -> dict[int, int
 
 
 def read_tls_blocks(
-    memory: MemoryReader, modules: tuple[TlsModule, ...], thread_pointer: int, dtv: int, variant: int, tid: int
+    memory: MemoryReader, modules: tuple[TlsModule, ...], *, thread_pointer: int, dtv: int, variant: int, tid: int
 ) -> tuple[tuple[TlsBlock, ...], tuple[Gap, ...]]:
     """Each module's block of one thread. A static block is at a fixed distance; a dynamic one exists when the DTV says so."""
     generation = find_word(memory, dtv)
