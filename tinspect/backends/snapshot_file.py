@@ -23,7 +23,15 @@ from tinspect.formats.core_writer import ALIGNMENT, OutputSegment, core_pieces
 from tinspect.formats.notes import pack_note
 from tinspect.formats.nt_file import FileMapping, pack_nt_file
 from tinspect.formats.siginfo import SignalInfo, pack_siginfo
-from tinspect.formats.snapshot_note import NOTE_NAME, NOTE_TYPE, VERSION, NotedPages, SnapshotNote, pack_snapshot_note
+from tinspect.formats.snapshot_note import (
+    NOTE_NAME,
+    NOTE_TYPE,
+    VERSION,
+    NotedPages,
+    NotedSignalStack,
+    SnapshotNote,
+    pack_snapshot_note,
+)
 from tinspect.model.address import AddressRange, merged
 from tinspect.model.mapping import Mapping
 from tinspect.model.thread import Thread
@@ -191,7 +199,7 @@ def _own_note(snapshot: Snapshot) -> SnapshotNote:
         namespace_pid=facts.namespace_pid,
         pages=None if pages is None else tuple(NotedPages(run.range, run.flag.value) for run in pages),
         guard_flags_known=snapshot.guard_flags_known,
-        signal_stacks=tuple(snapshot.signal_stacks.items()),
+        signal_stacks=tuple(NotedSignalStack(tid, stack) for tid, stack in snapshot.signal_stacks.items()),
         pause_us=snapshot.pause_us,
         gaps=snapshot.gaps,
     )

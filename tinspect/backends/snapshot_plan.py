@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from tinspect.backends.core_modules import PAGE, LoadedImage, find_loaded_image
+from tinspect.backends.process_memory import PAGE_PRESENT, PAGE_SWAPPED, PAGE_ZERO
 from tinspect.errors import MemoryUnreadable
 from tinspect.formats.core_elf import PF_W, PT_LOAD, PT_NOTE
 from tinspect.formats.core_link_map import DEBUG_SIZE, NODE_SIZE, find_debug_address, walk_link_map
 from tinspect.model.address import ADDRESS_LIMIT, AddressRange, merged
 from tinspect.model.mapping import Mapping
 from tinspect.model.module import Module
+from tinspect.native import _inspect
 from tinspect.target.memory import MemoryReader, read_c_string
 from tinspect.target.plan import CapturePlan
 from tinspect.target.target import Target
@@ -25,12 +27,12 @@ Touched = Callable[[tuple[AddressRange, ...]], Iterable[AddressRange]]
 
 def module_ranges(target: Target) -> Iterator[AddressRange]:
     """Of every module what no file holds: the segments it may write to (RELRO included); its header and build id, by which
-    debuggers know it; and all of it when its file is gone."""
+    debuggers know it; and all of it when its file is gone, or goes with the process."""
     for module in target.modules:
         image = find_loaded_image(target.memory, module.range.low)
         if image is None:
             continue
-        if module.is_vdso or target.files.open_image(module) is None:
+        if module.is_vdso or module.deleted or target.files.open_image(module) is None:
             yield module.range
         else:
             yield from _image_ranges(module, image)
@@ -101,3 +103,15 @@ def _readable_start(memory: MemoryReader, node: int) -> AddressRange:
             continue
         return AddressRange.sized(node, size)
     return AddressRange.sized(node, 0)
+
+
+def touched_pages(pid: int) -> Touched:
+    """A Touched that asks the kernel which pages of a running process hold something (a zero page read by it does not)."""
+
+    def ask(ranges: tuple[AddressRange, ...]) -> Iterator[AddressRange]:
+        wanted = [(piece.low, piece.high) for piece in ranges]
+        for low, high, flags in _inspect.page_states(pid, wanted):
+            if flags & (PAGE_PRESENT | PAGE_SWAPPED) and not flags & PAGE_ZERO:
+                yield AddressRange(low, high)
+
+    return ask
