@@ -1,4 +1,4 @@
-"""Builds the runtime's C and C++ test programs (plain and under sanitizers) and runs each of their tests as one item."""
+"""Builds the runtime's test programs, plain and under sanitizers, and runs each of their tests as one item."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SANITIZERS = {"plain": "", "asan": "address,undefined", "tsan": "thread"}
 # AddressSanitizer would take SIGSEGV and the alternate stacks for itself; ThreadSanitizer refuses threads after a fork.
 ENVIRONMENT = {
     "ASAN_OPTIONS": "use_sigaltstack=0:handle_segv=0:handle_sigbus=0:handle_abort=0:detect_stack_use_after_return=0",
-    "TSAN_OPTIONS": "die_after_fork=0:halt_on_error=1:second_deadlock_stack=1:use_sigaltstack=0:handle_segv=0:handle_abort=0",
+    "TSAN_OPTIONS": "die_after_fork=0:halt_on_error=1:use_sigaltstack=0:handle_segv=0:handle_abort=0",
 }
 TESTS = re.compile(r"\bTEST\((\w+)\)")
 INCLUDED = re.compile(r'^#include "(test_\w+\.c)"', re.MULTILINE)
@@ -31,9 +31,9 @@ def read_source(source: Path) -> str:
     return text + "".join(read_source(source.parent / name) for name in INCLUDED.findall(text))
 
 
-def find_items() -> list[pytest.param]:
-    """One parameter set (variant, program, test) for each TEST(name) in the sources; a file says which variants it leaves out."""
-    items = []
+def find_items() -> list[object]:
+    """(variant, program, test) for each TEST(name) in the sources; a file says which variants it leaves out."""
+    items: list[object] = []
     for source in sorted([*ROOT.glob("tests/native/test_*.c"), *ROOT.glob("tests/native/test_*.cpp")]):
         text = read_source(source)
         left_out = {variant for variant, _ in DECLARED.findall(text)}
@@ -52,16 +52,8 @@ def build(variant: str) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     with (out / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        command = [
-            "make",
-            "-s",
-            "-j2",
-            "-f",
-            "tests/native/build.mk",
-            f"OUT={out}",
-            f"SAN={SANITIZERS[variant]}",
-            "tests",
-        ]
+        options = [f"OUT={out}", f"SAN={SANITIZERS[variant]}"]
+        command = ["make", "-s", "-j2", "-f", "tests/native/build.mk", *options, "tests"]
         subprocess.run(command, cwd=ROOT, check=True)
     return out
 
