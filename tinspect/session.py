@@ -13,6 +13,7 @@ from tinspect.analyses.registry import find_registries, plan_capture
 from tinspect.backends import snapshot_file
 from tinspect.backends.core import open_core
 from tinspect.backends.live import StopOptions, open_live
+from tinspect.backends.machine import check_machine, check_process
 from tinspect.backends.passive import open_passive
 from tinspect.backends.running_process import open_running
 from tinspect.backends.signal_stack_sources import ByBpf, NotAsked, SignalStackSource
@@ -21,6 +22,7 @@ from tinspect.errors import LayoutUnknown
 from tinspect.libc.detect import detect_libc
 from tinspect.libc.protocol import Libc
 from tinspect.model.address import AddressRange
+from tinspect.model.doctor import DoctorCheck
 from tinspect.model.frame import CallStack
 from tinspect.model.gap import Gap
 from tinspect.model.options import (
@@ -225,3 +227,8 @@ def write_snapshot(pid: int, path: str, options: SnapshotOptions, progress: Prog
         pause_us=snapshot.pause_us,
         missing=tuple(gap.why for gap in snapshot.gaps),
     )
+
+
+def doctor(pid: int | None) -> tuple[DoctorCheck, ...]:
+    """What this machine and these rights allow, and what they allow with one process."""
+    return (*check_machine(), *(check_process(pid) if pid is not None else ()))
