@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tinspect.analyses import (
+    crash,
     guards,
     locks,
     reference_findings,
@@ -95,6 +96,7 @@ def build_report(snapshot: Snapshot, tools: Tools, options: AttachOptions) -> Pr
         findings=sort_findings((*_findings(parts), *tls_findings, *reference_findings.analyze(references))),
         incomplete=_relevant(gaps, options),
         modules=tuple(snapshot.modules),
+        crash=crash.analyze(context, measured.bounds, parts.guards),
         limits=ProcessLimits(snapshot.facts.stack_limit, snapshot.facts.auxv.get(_AT_MINSIGSTKSZ)),
     )
 

@@ -69,6 +69,11 @@ class Libc(Protocol):
         """Name, version, and how the layout was learnt."""
         ...
 
+    @property
+    def keys_max(self) -> int:
+        """PTHREAD_KEYS_MAX: how many keys a process may have."""
+        ...
+
     def capture_plan(self) -> CapturePlan:
         """What must be copied during the stop for the methods below."""
         ...

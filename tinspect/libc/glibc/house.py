@@ -59,6 +59,11 @@ class Glibc:
     stack_end: int | None = None
     gaps: tuple[Gap, ...] = field(default=())
 
+    @property
+    def keys_max(self) -> int:
+        """See Libc."""
+        return KEYS_MAX
+
     def capture_plan(self) -> CapturePlan:
         """See Libc: descriptors with the static storage beside them, key blocks, DTVs, dynamic blocks, lists, exit lists."""
         layout, shift = self.layout, -self.layout.thread_pointer

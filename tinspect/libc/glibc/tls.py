@@ -125,7 +125,9 @@ def read_tls_blocks(
             # An entry older than the module's id belongs to a module that was unloaded since.
             current = generation >= item.generation and entry not in (None, 0, _UNALLOCATED)
             low = entry if current else None
-        blocks.append(TlsBlock(item.module.name, item.module_id, _range(low, item.size), Source.DESCRIPTOR))
+        blocks.append(
+            TlsBlock(item.module.path or item.module.name, item.module_id, _range(low, item.size), Source.DESCRIPTOR)
+        )
     return tuple(blocks), tuple(gaps)
 
 

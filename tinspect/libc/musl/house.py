@@ -43,6 +43,11 @@ class Musl:
     tls_modules: tuple[TlsModule, ...]
     auxv: int | None
 
+    @property
+    def keys_max(self) -> int:
+        """See Libc."""
+        return KEYS_MAX
+
     def capture_plan(self) -> CapturePlan:
         """See Libc: descriptors, values of keys, DTVs with the start arguments below them, blocks."""
         layout = self.layout

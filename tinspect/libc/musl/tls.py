@@ -70,5 +70,5 @@ def read_tls_blocks(
     for item in modules:
         low = find_word(memory, dtv + 8 * item.module_id) if item.module_id <= count else None
         there = AddressRange(low, low + item.size) if low and low <= ADDRESS_LIMIT - item.size else None
-        blocks.append(TlsBlock(item.module.name, item.module_id, there, Source.DESCRIPTOR))
+        blocks.append(TlsBlock(item.module.path or item.module.name, item.module_id, there, Source.DESCRIPTOR))
     return tuple(blocks), ()
