@@ -28,7 +28,7 @@ from tinspect.model.source import Source
 from tinspect.model.stack import SignalStack, SignalStackState
 from tinspect.model.thread import Exactness, SignalStop, SyscallState, Thread
 
-NOTE_NAME: Final = b"tinspect"
+NOTE_OWNER: Final = "tinspect"
 NOTE_TYPE: Final = 0x54490001  # "TI": readers that go by the type alone must not take it for another
 VERSION: Final = 1
 

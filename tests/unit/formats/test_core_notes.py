@@ -21,7 +21,7 @@ from tinspect.formats.core_notes import (
     parse_prpsinfo,
     parse_prstatus,
 )
-from tinspect.formats.notes import Note
+from tinspect.formats.elf import Note
 from tinspect.formats.nt_file import FileMapping, pack_nt_file, parse_nt_file
 from tinspect.formats.siginfo import SignalInfo, code_name, describe_code, pack_siginfo, parse_siginfo, signal_name
 from tinspect.model.address import AddressRange
@@ -29,8 +29,8 @@ from tinspect.model.address import AddressRange
 PROCESS = ProcessNote(7, "name", "/bin/name", parent=1)
 
 
-def note(kind: int, data: bytes, name: bytes = b"CORE") -> Note:
-    return Note(name, kind, memoryview(data))
+def note(kind: int, data: bytes, owner: str = "CORE") -> Note:
+    return Note(owner, kind, memoryview(data))
 
 
 def thread(tid: int, number: int = 0) -> ThreadNote:
@@ -57,10 +57,10 @@ def test_notes_of_a_thread_follow_its_status() -> None:
             note(NoteType.PRPSINFO, pack_prpsinfo(PROCESS)),
             note(NoteType.SIGINFO, info),
             note(NoteType.PRSTATUS, pack_prstatus(thread(8, 11), PROCESS)),
-            note(NoteType.ARM_TLS, (77).to_bytes(8, "little"), b"LINUX"),
-            note(5, b"own", b"mine"),
+            note(NoteType.ARM_TLS, (77).to_bytes(8, "little"), "LINUX"),
+            note(5, b"own", "mine"),
         ],
-        b"mine",
+        "mine",
         5,
     )
     assert [entry.tid for entry in notes.threads] == [9, 8]
@@ -75,7 +75,7 @@ def test_notes_of_a_thread_follow_its_status() -> None:
 def test_doubles_and_damage_are_told_but_not_without_end() -> None:
     damaged = [note(NoteType.PRSTATUS, pack_prstatus(thread(tid), PROCESS)) for tid in (1, 1, 0, -5)]
     damaged += [note(NoteType.FILE, b"\xff" * 16)] + [note(NoteType.SIGINFO, b"")] * 100
-    notes = collect_notes(damaged, b"mine", 5)
+    notes = collect_notes(damaged, "mine", 5)
     assert [entry.tid for entry in notes.threads] == [1]
     assert len(notes.problems) == 9
     assert notes.problems[-1].startswith("96 more")
@@ -130,6 +130,6 @@ def test_codes_have_names_and_words() -> None:
 @given(kind=st.sampled_from(list(NoteType)), data=st.binary(max_size=500))
 def test_no_note_upsets_the_collector(kind: int, data: bytes) -> None:
     first = note(NoteType.PRSTATUS, pack_prstatus(thread(1), PROCESS))
-    assert collect_notes([first, note(kind, data)], b"mine", 5).threads[0].tid == 1
+    assert collect_notes([first, note(kind, data)], "mine", 5).threads[0].tid == 1
     with suppress(FormatError):
         parse_nt_file(data)
