@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from tinspect.libc.detect import detect_libc
 from tinspect.libc.glibc.house import Glibc
 from tinspect.libc.glibc.stack_fields import TABLE, find_by_disassembly, find_by_dwarf
 from tinspect.libc.layout_cache import LayoutCache
+from tinspect.model.address import AddressRange
 from tinspect.model.source import Source
 from tinspect.symbols.images import ImageStore
 from tinspect.symbols.table import open_symbols
@@ -141,10 +143,10 @@ def test_lists_find_threads_without_thread_pointers(build: LibcBuild) -> None:
         assert read.libc.read_threads(blind).descriptors == read.threads.descriptors
 
 
-def test_what_was_learnt_is_remembered(tmp_path: object) -> None:
+def test_what_was_learnt_is_remembered(tmp_path: Path) -> None:
     build = BUILDS[0]
     with read_libc(build, "threads_truth") as read:
-        cache = LayoutCache(tmp_path)  # type: ignore[arg-type]
+        cache = LayoutCache(tmp_path)
         first = detect_libc(read.process, read.symbols, cache)
         assert first is not None
         module = next(m for m in read.process.modules if m.name == "libc.so.6")
@@ -182,7 +184,7 @@ def test_own_pointers_are_words_that_point_where_libc_says(build: LibcBuild) -> 
         by_origin: dict[str, set[int]] = {}
         for pointer in pointers:
             assert pointer.address is not None
-            if not read.process.memory.readable(range_of(pointer.address)):
+            if not read.process.memory.readable(AddressRange.sized(pointer.address, 8)):
                 continue
             word = int.from_bytes(read.process.memory.read(pointer.address, 8), "little")
             by_origin.setdefault(pointer.origin, set()).add(word)
@@ -191,9 +193,3 @@ def test_own_pointers_are_words_that_point_where_libc_says(build: LibcBuild) -> 
         # Every descriptor but the one a list begins with is reached by another's link.
         links = by_origin["thread list"]
         assert sum(any(abs(word - address) < 4096 for word in links) for address in addresses) == len(addresses)
-
-
-def range_of(address: int):  # type: ignore[no-untyped-def]
-    from tinspect.model.address import AddressRange
-
-    return AddressRange.sized(address, 8)
