@@ -239,7 +239,7 @@ def test_core_and_executable_come_in_either_order(start: Start, tmp_path: Path) 
 def test_what_is_no_core_gets_a_clear_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = tmp_path / "text"
     text.write_text("not a core")
-    with pytest.raises(FormatError, match="no ELF file"):
+    with pytest.raises(FormatError, match="not an ELF file"):
         open_core(text)
     empty = tmp_path / "empty"
     empty.touch()

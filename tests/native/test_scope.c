@@ -682,11 +682,11 @@ struct owner_exit {
 static void *hold_until_let_go(void *context)
 {
     struct owner_exit *state = context;
-    atomic_store(&state->running, 1);
+    atomic_fetch_add(&state->running, 1);
     while (atomic_load(&state->let_go) == 0) {
         ti_yield();
     }
-    atomic_store(&state->running, 0);
+    atomic_fetch_sub(&state->running, 1);
     return NULL;
 }
 
@@ -837,71 +837,6 @@ static void ending_inside_a_scope_is_fatal(void)
     CHECK(strstr(words, "ended inside of a scope") != NULL);
 }
 
-static void *fork_body(ti_scope scope, void *context)
-{
-    struct owner_exit *state = context;
-    ti_thread thread;
-    CHECK_EQUAL(ti_spawn(scope, NULL, hold_until_let_go, state, &thread), TI_OK);
-    CHECK_EQUAL(spawn(scope, hold_until_let_go, state), TI_OK);
-    while (atomic_load(&state->running) == 0) {
-        ti_yield();
-    }
-    pid_t child = fork();
-    if (child == 0) {
-        CHECK_EQUAL(ti_join(thread, NULL, NULL), TI_EGONE);
-        CHECK_EQUAL(spawn(scope, nothing, NULL), TI_OK);
-        return (void *)1;
-    }
-    int status = 0;
-    CHECK_EQUAL(waitpid(child, &status, 0), child);
-    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    atomic_store(&state->let_go, 1);
-    return NULL;
-}
-
-/* The child sees the others as gone: its scope ends, and says so. */
-static void fork_in_a_scope(void)
-{
-    struct owner_exit state = {0};
-    void *result = NULL;
-    ti_status status = ti_scope_run("forks", 0, fork_body, &state, &result, NULL);
-    if (result != NULL) {
-        CHECK_EQUAL(status, TI_EGONE);
-        scope_divide_and_conquer();
-        _exit(0);
-    }
-    CHECK_EQUAL(status, TI_OK);
-}
-
-static void *fork_from_child(void *context)
-{
-    ti_scope scope = *(ti_scope *)context;
-    pid_t child = fork();
-    if (child == 0) {
-        /* The scope's owner is gone, so it takes no more threads. */
-        CHECK_EQUAL(spawn(scope, nothing, NULL), TI_ECLOSED);
-        scope_divide_and_conquer();
-        _exit(0);
-    }
-    int status = 0;
-    CHECK_EQUAL(waitpid(child, &status, 0), child);
-    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    return NULL;
-}
-
-static void *fork_child_body(ti_scope scope, void *context)
-{
-    *(ti_scope *)context = scope;
-    CHECK_EQUAL(spawn(scope, fork_from_child, context), TI_OK);
-    return NULL;
-}
-
-static void fork_in_a_child_orphans_the_scope(void)
-{
-    ti_scope scope;
-    CHECK_EQUAL(ti_scope_run(NULL, 0, fork_child_body, &scope, NULL, NULL), TI_OK);
-}
-
 static void *unpark_owner(void *context)
 {
     CHECK_EQUAL(ti_unpark(*(ti_thread *)context), TI_OK);
@@ -1011,6 +946,5 @@ TEST_MAIN(TEST(scope_empty), TEST(join), TEST(counter), TEST(counter_panic), TES
           TEST(scopes_work_inside_destructors), TEST(a_thread_local_destructor_may_spawn),
           TEST(close_refuses_new_spawns), TEST(stop_token), TEST(fail_fast_stops_and_closes),
           TEST(pthread_exit_in_a_scope), TEST(pthread_exit_from_the_body_joins), TEST(cancel_of_a_joining_owner),
-          TEST(longjmp_out_of_a_scope_is_fatal), TEST(ending_inside_a_scope_is_fatal), TEST(fork_in_a_scope),
-          TEST(fork_in_a_child_orphans_the_scope), TEST(scopes_leave_unpark_tokens_alone),
-          TEST(siblings_may_join_each_other), TEST(enter_and_leave))
+          TEST(longjmp_out_of_a_scope_is_fatal), TEST(ending_inside_a_scope_is_fatal),
+          TEST(scopes_leave_unpark_tokens_alone), TEST(siblings_may_join_each_other), TEST(enter_and_leave))

@@ -1,11 +1,16 @@
-/* Tells the truth about its threads, then dies as its first argument says, or waits: "overflow", "null", "abort", "call", "wait".
-   A second argument is the number of threads that block beside the one that dies.
+/* Tells the truth about its threads, then dies as its first argument says, or waits: "overflow", "null", "abort",
+   "assert", "call" (of a null pointer), "stray" (a pointer to no mapping), "canonical" (an address that is none),
+   "divide", "illegal", "handled" (an overflow whose handler, on an alternate stack, aborts), "wait". A second argument
+   is the number of threads that block beside the one that dies.
 
-   Lines on stdout: "main PID", "thread TID POINTER LOW HIGH GUARD LOCAL NAME" for each blocked thread (POINTER is pthread_self(), LOW
-   and HIGH what pthread_getattr_np says, LOCAL the address of a local that holds TID twice), "crash TID LOW HIGH" for the thread
-   that will die, "ready". It goes on at a line on stdin. */
+   Lines on stdout: "main PID", "thread TID POINTER LOW HIGH GUARD LOCAL NAME" for each blocked thread (POINTER is
+   pthread_self(), LOW and HIGH what pthread_getattr_np says, LOCAL the address of a local that holds TID twice), "crash
+   TID LOW HIGH" for the thread that will die, "ready". It goes on at a line on stdin. */
 #define _GNU_SOURCE
+#include <assert.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,20 +65,57 @@ static __attribute__((noinline)) uint64_t recurse(uint64_t depth)
     return depth == UINT64_MAX ? 0 : recurse(depth + 1) + (uint64_t)room[depth % sizeof room];
 }
 
+static void give_up(int number)
+{
+    (void)number;
+    abort();
+}
+
+static void handle_overflow(void)
+{
+    static char room[64 << 10];
+    stack_t stack = {.ss_sp = room, .ss_size = sizeof room};
+    struct sigaction action = {.sa_handler = give_up, .sa_flags = SA_ONSTACK};
+    sigaltstack(&stack, NULL);
+    sigaction(SIGSEGV, &action, NULL);
+}
+
+static bool is(const char *word)
+{
+    return !strcmp(way, word);
+}
+
 static __attribute__((noinline)) int die(void)
 {
-    if (!strcmp(way, "overflow")) {
+    if (is("handled")) {
+        handle_overflow();
+    }
+    if (is("overflow") || is("handled")) {
         return (int)recurse(1);
     }
-    if (!strcmp(way, "null")) {
+    if (is("null")) {
         return *(volatile int *)(uintptr_t)0x18;
     }
-    if (!strcmp(way, "call")) {
+    if (is("stray")) {
+        return *(volatile int *)(uintptr_t)0x10000018;
+    }
+    if (is("canonical")) {
+        return *(volatile int *)(uintptr_t)0x8000000000000018;
+    }
+    if (is("divide")) {
+        volatile int nothing = 0;
+        return 1 / nothing;
+    }
+    if (is("illegal")) {
+        __builtin_trap();
+    }
+    if (is("call")) {
         ((void (*)(void))(uintptr_t)getenv("NOWHERE"))();
     }
-    if (!strcmp(way, "abort")) {
+    if (is("abort")) {
         abort();
     }
+    assert(!is("assert"));
     return 0;
 }
 

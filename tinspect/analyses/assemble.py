@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from tinspect.analyses import (
+    crash,
     guards,
     locks,
     reference_findings,
@@ -16,15 +17,20 @@ from tinspect.analyses import (
     stack_findings,
     stack_references,
     stacks,
+    tls_findings,
+    tls_keys,
+    tls_variables,
     waits,
 )
 from tinspect.analyses.context import Context
 from tinspect.analyses.findings import sort_findings
+from tinspect.analyses.tls_variables import ThreadLocal, VariablesOf
 from tinspect.libc.protocol import Libc, LibcThreads
 from tinspect.model.address import AddressRange
 from tinspect.model.frame import CallStack
 from tinspect.model.gap import Gap
 from tinspect.model.lock import Waiter
+from tinspect.model.module import Module
 from tinspect.model.options import AttachOptions, Section
 from tinspect.model.reference import StackReference
 from tinspect.model.report import Finding, LibcInfo, ProcessLimits, ProcessReport, TargetInfo, ThreadReport
@@ -37,6 +43,11 @@ from tinspect.target.target import Snapshot
 
 _NO_LIBC = LibcInfo("none")
 _AT_MINSIGSTKSZ = 51  # linux/auxvec.h
+
+
+def no_variables(_module: Module) -> Iterable[ThreadLocal]:
+    """For those who don't ask for thread-local variables."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,7 @@ class Tools:
     unwind: Callable[[Thread, AddressRange | None], CallStack]
     scanner: WordScanner | None = None
     registries: tuple[int, ...] = ()
+    thread_locals: VariablesOf = no_variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +80,7 @@ class _Parts:
 
 def build_report(snapshot: Snapshot, tools: Tools, options: AttachOptions) -> ProcessReport:
     """The whole report. Sections that ``options`` leave out cost nothing unless another section stands on them."""
-    context = _context(snapshot, tools)
+    context = build_context(snapshot, tools)
     runtime = scopes.analyze(context, tools.registries)
     found, altstack_gaps = signal_stacks.analyze(context, runtime.by_tid)
     measured = stacks.analyze(context, found)
@@ -80,26 +92,28 @@ def build_report(snapshot: Snapshot, tools: Tools, options: AttachOptions) -> Pr
         guards.analyze(context, measured.bounds),
         waits.analyze(context, runtime.by_tid),
     )
-    keys, tls, tls_findings, tls_gaps = _tls(parts, options)
+    tls = _tls(context, tools, options)
     references = _references(parts, tools, options)
-    gaps = (*snapshot.gaps, *context.libc_threads.gaps, *altstack_gaps, *measured.gaps, *runtime.gaps, *tls_gaps)
+    gaps = (*snapshot.gaps, *context.libc_threads.gaps, *altstack_gaps, *measured.gaps, *runtime.gaps, *tls.gaps)
     return ProcessReport(
         target=_target_info(snapshot, tools.libc),
-        threads=tuple(_thread_report(parts, thread, tls) for thread in _wanted_threads(snapshot, options)),
-        tls_keys=keys,
+        threads=tuple(_thread_report(parts, thread, tls.threads) for thread in _wanted_threads(snapshot, options)),
+        tls_keys=tls.keys,
         references=references,
         scopes=runtime.scopes,
         locks=locks.analyze(runtime.locks, parts.waits),
         cached_stacks=context.libc_threads.cached,
         regions=regions.analyze(context, measured.bounds, parts.guards, found),
-        findings=sort_findings((*_findings(parts), *tls_findings, *reference_findings.analyze(references))),
+        findings=sort_findings((*_findings(parts), *tls.findings, *reference_findings.analyze(references))),
         incomplete=_relevant(gaps, options),
         modules=tuple(snapshot.modules),
+        crash=crash.analyze(context, measured.bounds, parts.guards),
         limits=ProcessLimits(snapshot.facts.stack_limit, snapshot.facts.auxv.get(_AT_MINSIGSTKSZ)),
     )
 
 
-def _context(snapshot: Snapshot, tools: Tools) -> Context:
+def build_context(snapshot: Snapshot, tools: Tools) -> Context:
+    """The ground of the analyses: libc's threads, and every thread's frames."""
     libc_threads = tools.libc.read_threads(snapshot) if tools.libc is not None else LibcThreads()
     call_stacks = {}
     for thread in snapshot.threads:
@@ -110,12 +124,26 @@ def _context(snapshot: Snapshot, tools: Tools) -> Context:
     return Context(snapshot, tools.symbols, tools.libc, libc_threads, call_stacks)
 
 
-def _tls(
-    parts: _Parts, options: AttachOptions
-) -> tuple[tuple[TlsKey, ...], Mapping[int, ThreadTls], tuple[Finding, ...], tuple[Gap, ...]]:
+@dataclass(frozen=True, slots=True)
+class _Tls:
+    """The thread-local storage of all threads."""
+
+    keys: tuple[TlsKey, ...] = ()
+    threads: Mapping[int, ThreadTls] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+
+
+def _tls(context: Context, tools: Tools, options: AttachOptions) -> _Tls:
     if Section.TLS not in options.sections:
-        return (), {}, (), ()
-    return (), {}, (), ()
+        return _Tls()
+    keys, slots, key_gaps = tls_keys.analyze(context)
+    storage = tls_variables.analyze(context, tools.thread_locals, options.tids)
+    threads = {
+        tid: ThreadTls(tid, slots.get(tid, ()), entry.blocks, entry.variables, entry.destructors)
+        for tid, entry in storage.threads.items()
+    }
+    return _Tls(keys, threads, tls_findings.analyze(context, keys, slots), (*key_gaps, *storage.gaps))
 
 
 def _references(parts: _Parts, tools: Tools, options: AttachOptions) -> tuple[StackReference, ...]:

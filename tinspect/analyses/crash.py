@@ -22,6 +22,7 @@ _GAP = 256 * 4096
 # A thread that overflows has its stack pointer within one large frame of the end of its stack.
 _NEAR_END = 64 << 10
 _SI_KERNEL = 0x80
+_SI_USER = 0
 _MESSAGE_LIMIT = 512
 
 _OTHERS: dict[int, str] = {
@@ -62,7 +63,7 @@ def _judge(
         return "stack-overflow", overflow
     if stop.number == signal.SIGSEGV:
         return _judge_access(context, thread, stop)
-    if stop.number == signal.SIGABRT:
+    if stop.number == signal.SIGABRT and stop.code != _SI_USER:
         return _judge_abort(context, thread, stack, guard)
     words = describe_code(stop.number, stop.code) if stop.code is not None else "no code"
     where = f" at {stop.address:#x}" if stop.address is not None else ""

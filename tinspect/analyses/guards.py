@@ -98,10 +98,10 @@ def _declared(context: Context, own: AddressRange, zones: _Zones, area: AddressR
         return _region(zone.kind, own, zone.source, area, sp)
     if context.snapshot.guard_flags_known:
         return GuardRegion(GuardKind.NONE, None, Source.PAGEMAP)
-    if context.snapshot.mappings.find(own.low) is None:
-        # A core leaves memory out that nobody may read: the descriptor is all there is.
+    if context.snapshot.pages is None:
+        # Nobody looked at the pages, and cores are not to be trusted on permissions: the descriptor is all there is.
         return _region(GuardKind.UNKNOWN, own, Source.DESCRIPTOR, area, sp)
-    # The mapping is accessible, and this kernel (or core) cannot show guard markers: it can only be one of those.
+    # The mapping is accessible, and this kernel cannot show guard markers: it can only be one of those.
     return _region(GuardKind.MADVISE, own, Source.INFERRED, area, sp)
 
 

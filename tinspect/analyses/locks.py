@@ -1,4 +1,8 @@
-"""Which locks are held, by whom, and who waits for them?"""
+"""Which locks of the scoped-thread runtime are held, by whom, and who waits for them?
+
+Locks that the registry does not know show as what a thread waits for, and no more is said of them: their holder is told only where the
+lock itself names it.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +10,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tinspect.model.lock import Lock, Waiter, WaitKind
-
-_LOCK_KINDS = {WaitKind.MUTEX: "mutex", WaitKind.CONDVAR: "condvar"}
+from tinspect.model.lock import Lock, Waiter
 
 
 def analyze(known: Sequence[Lock], waits: Mapping[int, Waiter]) -> tuple[Lock, ...]:
-    """The locks the runtime's registry knows, and those that threads were found waiting for, by address."""
-    waiting: dict[int, list[int]] = defaultdict(list)
-    by_address = {lock.address: lock for lock in known}
+    """The registry's locks by address, each with every thread that was found waiting for it."""
+    waiting: dict[int, set[int]] = defaultdict(set)
     for tid, waiter in waits.items():
-        if waiter.address is None or waiter.kind not in _LOCK_KINDS:
-            continue
-        waiting[waiter.address].append(tid)
-        found = Lock(waiter.address, _LOCK_KINDS[waiter.kind], waiter.source, owner_tid=waiter.owner_tid)
-        by_address.setdefault(waiter.address, found)
-    return tuple(
-        replace(lock, waiters=tuple(sorted({*lock.waiters, *waiting[address]})))
-        for address, lock in sorted(by_address.items())
-    )
+        if waiter.address is not None:
+            waiting[waiter.address].add(tid)
+    ordered = sorted(known, key=lambda lock: lock.address)
+    return tuple(replace(lock, waiters=tuple(sorted({*lock.waiters, *waiting[lock.address]}))) for lock in ordered)

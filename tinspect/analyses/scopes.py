@@ -45,7 +45,7 @@ def analyze(context: Context, registries: Sequence[int]) -> Runtime:
         {thread.tid: thread for reading in readings for thread in reading.threads if thread.state not in _ENDED},
         tuple(scope for reading in readings for scope in reading.scopes()),
         tuple(lock for reading in readings for lock in reading.locks()),
-        tuple(key for reading in readings for key in reading.keys()),
+        tuple(key for reading in readings for key in reading.named_keys()),
         tuple(finding for reading in readings for finding in reading.findings()),
         gaps,
     )
@@ -142,7 +142,7 @@ class _Reading:
                 poisoned=bool(record.number("poisoned")),
             )
 
-    def keys(self) -> Iterator[RuntimeKey]:
+    def named_keys(self) -> Iterator[RuntimeKey]:
         """The thread-local keys the runtime made, by the names their program gave them."""
         for record in self._records.of_kind(Kind.KEY):
             yield RuntimeKey(record.number("pthread_key"), record.text("name"), record.number("destructor"))

@@ -13,15 +13,17 @@ from tinspect.backends.core_fill import missing_ranges, parts_from_files
 from tinspect.backends.core_image import CoreImage, is_core, parse_core
 from tinspect.backends.core_mappings import build_mappings, file_mappings, held_parts
 from tinspect.backends.core_memory import PartedMemory
-from tinspect.backends.core_modules import find_vdso, image_from_memory, modules_by_files, modules_by_link_map
+from tinspect.backends.core_modules import modules_by_link_map, modules_without_header
 from tinspect.backends.core_threads import build_threads
 from tinspect.backends.coredumpctl import open_by_coredumpctl
+from tinspect.backends.loaded_image import image_from_memory
+from tinspect.backends.modules import find_modules
 from tinspect.errors import MemoryUnreadable, UsageError
 from tinspect.formats import auxv as aux
 from tinspect.formats.snapshot_note import SnapshotNote
 from tinspect.model.gap import Gap
 from tinspect.model.mapping import MappingTable
-from tinspect.model.module import Module, ModuleTable
+from tinspect.model.module import ModuleTable
 from tinspect.model.thread import Thread
 from tinspect.target.memory import MemoryReader, read_c_string
 from tinspect.target.plan import CapturePlan
@@ -139,7 +141,7 @@ def _build_snapshot(image: CoreImage, executable: Path | None, sysroot: Path | N
         threads=threads,
         pages=_pages(note),
         guard_flags_known=note.guard_flags_known if note else False,
-        signal_stacks=dict(note.signal_stacks) if note else {},
+        signal_stacks={entry.tid: entry.stack for entry in note.signal_stacks} if note else {},
         pause_us=note.pause_us if note else None,
         gaps=gaps,
     )
@@ -160,14 +162,14 @@ def _finders(executable: Path | None, sysroot: Path | None) -> Iterable[module_f
 def _find_modules(
     image: CoreImage, held: MemoryReader, mappings: MappingTable, files: module_files.FoundModuleFiles
 ) -> ModuleTable:
-    notes, vector = image.notes, image.notes.auxv
-    found: tuple[Module, ...] = ()
-    if notes.files:
-        entry = vector.get(aux.AT_ENTRY)
-        found = modules_by_files(notes.files, held, mappings, entry, files.open_image)
-    found = found or modules_by_link_map(held, vector, _executable_name(held, vector))
-    vdso = find_vdso(held, vector)
-    return ModuleTable((*found, vdso) if vdso else found)
+    """By the headers the core holds; else by the files it names; else by the dynamic linker's list."""
+    notes = image.notes
+    known = find_modules(mappings, held, notes.auxv)
+    entry = notes.auxv.get(aux.AT_ENTRY)
+    found = (*known, *modules_without_header(notes.files, known, mappings, entry, files.open_image))
+    if any(not module.is_vdso for module in found):
+        return ModuleTable(found)
+    return ModuleTable((*found, *modules_by_link_map(held, notes.auxv, _executable_name(held, notes.auxv))))
 
 
 def _executable_name(memory: MemoryReader, vector: dict[int, int]) -> str:

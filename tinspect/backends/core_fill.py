@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from tinspect.backends.core_memory import Part
-from tinspect.backends.core_modules import PAGE
-from tinspect.formats.core_elf import PF_W, PT_LOAD, parse_elf_header, parse_program_headers
+from tinspect.backends.loaded_image import writable_ranges
 from tinspect.formats.core_segments import CoreSegment
+from tinspect.formats.elf import ElfImage
+from tinspect.formats.elf_constants import PF_W
 from tinspect.formats.nt_file import FileMapping
 from tinspect.model.address import AddressRange
 from tinspect.model.module import Module, ModuleTable
@@ -54,18 +55,9 @@ def parts_from_files(
 def _open_clean(files: ModuleFiles, module: Module, part: AddressRange) -> ImageSource | None:
     """The module's file, unless ``part`` lies in a segment that the file declares writable."""
     data = files.open_image(module)
-    if data is None or any(part.overlaps(range_) for range_ in _writable_ranges(data, module.load_bias)):
+    if data is None or any(map(part.overlaps, writable_ranges(ElfImage(data), module.load_bias))):
         return None
     return ImageSource(data)
-
-
-def _writable_ranges(data: bytes | memoryview, bias: int) -> Iterator[AddressRange]:
-    for header in parse_program_headers(data, parse_elf_header(data)):
-        if header.type == PT_LOAD and header.flags & PF_W:
-            low = header.address // PAGE * PAGE + bias
-            high = -(-(header.address + header.memory_size) // PAGE) * PAGE + bias
-            if 0 <= low < high < 1 << 64:
-                yield AddressRange(low, high)
 
 
 def missing_ranges(segments: Iterable[CoreSegment]) -> Iterator[tuple[AddressRange, int]]:

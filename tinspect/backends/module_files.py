@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from tinspect.errors import FormatError, UnsupportedTarget
-from tinspect.formats.core_elf import find_build_id, parse_elf_header, parse_program_headers
+from tinspect.errors import FormatError
+from tinspect.formats.elf import ElfImage
 from tinspect.model.gap import Gap
 from tinspect.model.module import Module
 from tinspect.symbols.debug_files import open_debug_file, open_linked_file, open_mapped
@@ -79,7 +79,7 @@ class FoundModuleFiles:
             else:
                 return view, _unproved(module, path)
         image = self._memory_image(module)
-        return image, None if image is not None else _missing(module, rejected)
+        return image, None if image is not None or module.is_vdso else _missing(module, rejected)
 
     def _candidates(self, module: Module) -> Iterator[Path]:
         seen: set[Path] = set()
@@ -109,10 +109,9 @@ def _missing(module: Module, rejected: list[str]) -> Gap:
 def elf_build_id(image: bytes | memoryview) -> str | None:
     """The build id of an ELF file, "" when it has none, None when ``image`` is no 64-bit little-endian ELF file."""
     try:
-        headers = parse_program_headers(image, parse_elf_header(image))
-    except (FormatError, UnsupportedTarget):
+        return ElfImage(image).build_id
+    except FormatError:
         return None
-    return find_build_id(image, headers)
 
 
 def by_path(root: Path | None = None) -> Finder:

@@ -15,7 +15,7 @@ from typing import Protocol
 from tinspect.arch import Architecture
 from tinspect.backends.kernel_tasks import read_kernel_tasks
 from tinspect.backends.page_runs import read_page_runs, stack_areas
-from tinspect.backends.plan_reader import joined, list_pointers, process_parts, read_touched, stack_part, thread_parts
+from tinspect.backends.plan_reader import joined, list_pointers, process_parts, read_touched, stack_parts, thread_parts
 from tinspect.backends.proc_files import ProcFiles
 from tinspect.backends.process_memory import ProcessScanner, UnchangingMemory
 from tinspect.backends.running_process import RunningProcess
@@ -184,9 +184,7 @@ class PassiveBackend:
         process = self._process
         thread = Thread(tid, registers=sight.registers, thread_pointer=sight.thread_pointer)
         yield from thread_parts(thread, plan, process.memory)
-        stack = stack_part(thread, plan, process.memory, process.mappings, process.architecture.red_zone)
-        if stack is not None:
-            yield stack
+        yield from stack_parts(thread, plan, process.memory, process.mappings, process.architecture.red_zone)
 
     def _threads(self, settled: Mapping[int, Sight], last: Mapping[int, Sight]) -> Iterable[Thread]:
         known = {thread.tid: thread for thread in self._process.threads}

@@ -44,21 +44,23 @@ def thread_parts(thread: Thread, plan: CapturePlan, memory: MemoryReader) -> Ite
         yield from _table_ranges(memory, pointer, table)
 
 
-def stack_part(
+def stack_parts(
     thread: Thread, plan: CapturePlan, memory: MemoryReader, mappings: MappingTable, red_zone: int
-) -> AddressRange | None:
-    """The live stack of the thread: from its sp less the red zone to the top, no more than the plan's cap."""
+) -> Iterator[AddressRange]:
+    """The live stack of the thread: from its sp less the red zone to the top, no more than the plan's cap. While it runs on another
+    stack than its descriptor names, both: which part of its own is in use only unwinding can tell."""
     if thread.registers is None:
-        return None
+        return
     sp = thread.registers.sp
     block = block_by_rule(thread, memory, plan.stack_rule)
-    mapping = mappings.find(sp)
     if block is None or sp not in block:
+        if block is not None:
+            yield AddressRange(max(block.low, block.high - plan.stack_cap), block.high)
+        mapping = mappings.find(sp)
         block = mapping.range if mapping is not None else None
-    if block is None:
-        return None
-    low = max(sp - red_zone, block.low)
-    return AddressRange(low, min(block.high, low + plan.stack_cap))
+    if block is not None:
+        low = max(sp - red_zone, block.low)
+        yield AddressRange(low, min(block.high, low + plan.stack_cap))
 
 
 def read_touched(pid: int, areas: Iterable[AddressRange]) -> Iterator[tuple[int, bytes]]:

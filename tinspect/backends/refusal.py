@@ -81,7 +81,7 @@ def _explain_rights(pid: int, status: TaskStatus) -> TargetRefused:
             f"Process {pid} belongs to user {owner}, and you are user {os.getuid()} without CAP_SYS_PTRACE.",
             f"Run: sudo tinspect attach {pid}",
         )
-    scope = _yama_scope()
+    scope = yama_scope()
     if scope >= 3:
         return TargetRefused(
             "This kernel forbids tracing altogether (yama ptrace_scope is 3).",
@@ -118,7 +118,8 @@ def _explain_despite_capability(pid: int) -> TargetRefused:
     )
 
 
-def _yama_scope() -> int:
+def yama_scope() -> int:
+    """kernel.yama.ptrace_scope; 0 where there is no yama."""
     try:
         return int(_YAMA.read_text())
     except (OSError, ValueError):

@@ -17,13 +17,21 @@ from tinspect.backends.snapshot_plan import module_ranges
 from tinspect.backends.sparse_file import end_sparse, write_sparse
 from tinspect.errors import MemoryUnreadable, TargetLost, TargetRefused, TinspectError, UnsupportedTarget
 from tinspect.formats.auxv import pack_auxv
-from tinspect.formats.core_elf import PF_R, PF_W, PF_X
+from tinspect.formats.core_headers import pack_note
 from tinspect.formats.core_notes import NoteType, ProcessNote, ThreadNote, pack_prpsinfo, pack_prstatus
 from tinspect.formats.core_writer import ALIGNMENT, OutputSegment, core_pieces
-from tinspect.formats.notes import pack_note
+from tinspect.formats.elf_constants import PF_R, PF_W, PF_X
 from tinspect.formats.nt_file import FileMapping, pack_nt_file
 from tinspect.formats.siginfo import SignalInfo, pack_siginfo
-from tinspect.formats.snapshot_note import NOTE_NAME, NOTE_TYPE, VERSION, NotedPages, SnapshotNote, pack_snapshot_note
+from tinspect.formats.snapshot_note import (
+    NOTE_OWNER,
+    NOTE_TYPE,
+    VERSION,
+    NotedPages,
+    NotedSignalStack,
+    SnapshotNote,
+    pack_snapshot_note,
+)
 from tinspect.model.address import AddressRange, merged
 from tinspect.model.mapping import Mapping
 from tinspect.model.thread import Thread
@@ -145,7 +153,7 @@ def _notes(snapshot: Snapshot) -> Iterator[bytes]:
     yield pack_note(b"CORE", NoteType.AUXV, pack_auxv(snapshot.facts.auxv))
     files = (FileMapping(m.range, m.offset, m.name, m.deleted) for m in snapshot.mappings if m.is_file and m.name)
     yield pack_note(b"CORE", NoteType.FILE, pack_nt_file(files))
-    yield pack_note(NOTE_NAME, NOTE_TYPE, pack_snapshot_note(_own_note(snapshot)))
+    yield pack_note(NOTE_OWNER.encode(), NOTE_TYPE, pack_snapshot_note(_own_note(snapshot)))
 
 
 def _process_note(snapshot: Snapshot) -> ProcessNote:
@@ -191,7 +199,7 @@ def _own_note(snapshot: Snapshot) -> SnapshotNote:
         namespace_pid=facts.namespace_pid,
         pages=None if pages is None else tuple(NotedPages(run.range, run.flag.value) for run in pages),
         guard_flags_known=snapshot.guard_flags_known,
-        signal_stacks=tuple(snapshot.signal_stacks.items()),
+        signal_stacks=tuple(NotedSignalStack(tid, stack) for tid, stack in snapshot.signal_stacks.items()),
         pause_us=snapshot.pause_us,
         gaps=snapshot.gaps,
     )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from tinspect.backends.core_modules import PAGE, LoadedImage, find_loaded_image
+from tinspect.backends.loaded_image import PAGE, find_header, segment_range, writable_ranges
+from tinspect.backends.process_memory import PAGE_PRESENT, PAGE_SWAPPED, PAGE_ZERO
 from tinspect.errors import MemoryUnreadable
-from tinspect.formats.core_elf import PF_W, PT_LOAD, PT_NOTE
 from tinspect.formats.core_link_map import DEBUG_SIZE, NODE_SIZE, find_debug_address, walk_link_map
-from tinspect.model.address import ADDRESS_LIMIT, AddressRange, merged
+from tinspect.formats.elf import ElfImage
+from tinspect.formats.elf_constants import PT_NOTE
+from tinspect.model.address import AddressRange, merged
 from tinspect.model.mapping import Mapping
-from tinspect.model.module import Module
+from tinspect.native import _inspect
 from tinspect.target.memory import MemoryReader, read_c_string
 from tinspect.target.plan import CapturePlan
 from tinspect.target.target import Target
@@ -25,27 +27,18 @@ Touched = Callable[[tuple[AddressRange, ...]], Iterable[AddressRange]]
 
 def module_ranges(target: Target) -> Iterator[AddressRange]:
     """Of every module what no file holds: the segments it may write to (RELRO included); its header and build id, by which
-    debuggers know it; and all of it when its file is gone."""
+    debuggers know it; and all of it when its file is gone, or goes with the process."""
     for module in target.modules:
-        image = find_loaded_image(target.memory, module.range.low)
-        if image is None:
-            continue
-        if module.is_vdso or target.files.open_image(module) is None:
+        data = None if module.is_vdso or module.deleted else target.files.open_image(module)
+        if data is None:
             yield module.range
-        else:
-            yield from _image_ranges(module, image)
-
-
-def _image_ranges(module: Module, image: LoadedImage) -> Iterator[AddressRange]:
-    kept = (
-        header for header in image.headers if header.type == PT_NOTE or (header.type == PT_LOAD and header.flags & PF_W)
-    )
-    yield AddressRange.sized(module.range.low, PAGE)
-    for header in kept:
-        low = header.address + image.load_bias
-        high = low + header.memory_size
-        if 0 <= low < high < ADDRESS_LIMIT:
-            yield AddressRange(low // PAGE * PAGE, -(-high // PAGE) * PAGE)
+            continue
+        image = ElfImage(data)
+        yield AddressRange.sized(module.range.low, PAGE)
+        yield from writable_ranges(image, module.load_bias)
+        for segment in image.segments:
+            if segment.type == PT_NOTE and (pages := segment_range(segment, module.load_bias)):
+                yield pages
 
 
 def snapshot_plan(target: Target, touched: Touched, *, heap: bool = False, full: bool = False) -> CapturePlan:
@@ -78,10 +71,10 @@ def _mapped(target: Target, piece: AddressRange) -> Iterator[AddressRange]:
 def link_map_ranges(target: Target) -> Iterator[AddressRange]:
     """The dynamic linker's list of images, which is scattered over its own data and the heap."""
     main = target.modules.main
-    image = find_loaded_image(target.memory, main.range.low) if main else None
-    if image is None:
+    image = find_header(target.memory, main.range.low) if main else None
+    if main is None or image is None:
         return
-    debug = find_debug_address(target.memory.read, image.headers, image.load_bias)
+    debug = find_debug_address(target.memory.read, image.segments, main.load_bias)
     if debug is None:
         return
     yield AddressRange.sized(debug, DEBUG_SIZE)
@@ -101,3 +94,15 @@ def _readable_start(memory: MemoryReader, node: int) -> AddressRange:
             continue
         return AddressRange.sized(node, size)
     return AddressRange.sized(node, 0)
+
+
+def touched_pages(pid: int) -> Touched:
+    """A Touched that asks the kernel which pages of a running process hold something (a zero page read by it does not)."""
+
+    def ask(ranges: tuple[AddressRange, ...]) -> Iterator[AddressRange]:
+        wanted = [(piece.low, piece.high) for piece in ranges]
+        for low, high, flags in _inspect.page_states(pid, wanted):
+            if flags & (PAGE_PRESENT | PAGE_SWAPPED) and not flags & PAGE_ZERO:
+                yield AddressRange(low, high)
+
+    return ask

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from tinspect.errors import MemoryUnreadable
-from tinspect.formats.core_elf import PT_DYNAMIC, ProgramHeader
+from tinspect.formats.elf import Segment
+from tinspect.formats.elf_constants import DT_DEBUG, PT_DYNAMIC
 
-DT_DEBUG: Final = 21
 NODE_SIZE: Final = 40
 DEBUG_SIZE: Final = 40
 NAME_LIMIT: Final = 4096
@@ -38,9 +38,9 @@ class LinkMapEntry:
     dynamic: int
 
 
-def find_debug_address(read: ReadBytes, headers: Iterable[ProgramHeader], bias: int) -> int | None:
+def find_debug_address(read: ReadBytes, segments: Iterable[Segment], bias: int) -> int | None:
     """The address of struct r_debug by DT_DEBUG of the executable; None when there is none or it cannot be read."""
-    dynamic = next((header for header in headers if header.type == PT_DYNAMIC), None)
+    dynamic = next((segment for segment in segments if segment.type == PT_DYNAMIC), None)
     if dynamic is None:
         return None
     address = (dynamic.address + bias) % (1 << 64)

@@ -13,7 +13,7 @@ from typing import Final
 
 from tinspect.errors import FormatError
 from tinspect.formats.auxv import parse_auxv
-from tinspect.formats.notes import Note
+from tinspect.formats.elf import Note
 from tinspect.formats.nt_file import FileMapping, parse_nt_file
 from tinspect.formats.procfs import decode_name
 from tinspect.formats.siginfo import SignalInfo, parse_siginfo
@@ -122,16 +122,16 @@ class _Collector:
         )
 
 
-def collect_notes(notes: Iterable[Note], own_name: bytes, own_type: int) -> CoreNotes:
+def collect_notes(notes: Iterable[Note], own_owner: str, own_type: int) -> CoreNotes:
     """The notes of a core by meaning. A damaged note is left out and told in ``problems``; none raises.
 
-    ``own_name`` and ``own_type`` are those of tinspect's note.
+    ``own_owner`` and ``own_type`` are those of tinspect's note.
     """
     collector, extra = _Collector(), None
     for note in notes:
-        if note.name == own_name and note.type == own_type:
+        if note.owner == own_owner and note.type == own_type:
             extra = extra or bytes(note.data)
-        elif note.name in (b"CORE", b"LINUX"):
+        elif note.owner in ("CORE", "LINUX"):
             try:
                 collector.take(note)
             except FormatError as error:

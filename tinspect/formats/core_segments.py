@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tinspect.formats.core_elf import PF_R, PF_W, PF_X, PT_LOAD, ProgramHeader
+from tinspect.formats.elf import Segment
+from tinspect.formats.elf_constants import PF_R, PF_W, PF_X, PT_LOAD
 from tinspect.model.address import ADDRESS_LIMIT, AddressRange
 
 
@@ -34,7 +35,7 @@ class SegmentTable:
     problems: tuple[str, ...]
 
 
-def sound_segments(headers: Iterable[ProgramHeader], file_size: int) -> SegmentTable:
+def sound_segments(headers: Iterable[Segment], file_size: int) -> SegmentTable:
     """The load segments among ``headers``. Of two that overlap the one that starts first keeps the shared addresses."""
     loads = sorted((header for header in headers if header.type == PT_LOAD), key=lambda header: header.address)
     segments: list[CoreSegment] = []

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from tinspect.formats.core_elf import (
+from tinspect.formats.core_headers import (
     HEADER_SIZE,
-    PROGRAM_HEADER_SIZE,
-    PT_LOAD,
-    PT_NOTE,
-    ProgramHeader,
+    SEGMENT_SIZE,
+    pack_core_header,
     pack_counting_section,
-    pack_elf_core_header,
-    pack_program_header,
+    pack_segment,
 )
+from tinspect.formats.elf import Segment
+from tinspect.formats.elf_constants import PT_LOAD, PT_NOTE
 
 PIECE: Final = 1 << 20
 ALIGNMENT: Final = 8
@@ -41,15 +40,13 @@ def core_pieces(
     """
     count = len(segments) + 1
     section = pack_counting_section(count)
-    notes_offset = HEADER_SIZE + count * PROGRAM_HEADER_SIZE + len(section)
-    yield pack_elf_core_header(machine, count)
-    yield pack_program_header(ProgramHeader(PT_NOTE, 0, notes_offset, 0, len(notes), 0, 4))
+    notes_offset = HEADER_SIZE + count * SEGMENT_SIZE + len(section)
+    yield pack_core_header(machine, count)
+    yield pack_segment(Segment(PT_NOTE, 0, notes_offset, 0, len(notes), 0, 4))
     offsets = _lay_out(segments, notes_offset + len(notes))
     for segment, offset in zip(segments, offsets, strict=True):
         stored = segment.size if segment.stored else 0
-        yield pack_program_header(
-            ProgramHeader(PT_LOAD, segment.flags, offset, segment.address, stored, segment.size, ALIGNMENT)
-        )
+        yield pack_segment(Segment(PT_LOAD, segment.flags, offset, segment.address, stored, segment.size, ALIGNMENT))
     yield section
     yield notes
     position = notes_offset + len(notes)

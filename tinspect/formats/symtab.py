@@ -110,23 +110,21 @@ class SymbolIndex:
         return Symbol(name, self._values[index], self._sizes[index], (head >> 32) & 15, (head >> 36) & 15, head >> 48)
 
     def find(self, address: int) -> Symbol | None:
-        """The symbol that covers ``address``: the nearest one with a size that reaches it, else the nearest without a size.
+        """The symbol that covers ``address``: the nearest one with a size that reaches it, else the very nearest if it has no size.
 
         The caller must check that a symbol of size 0 lies in the section of ``address``.
         """
         addresses, indices = self._by_address
         position = bisect_right(addresses, address) - 1
-        unsized: list[int] = []
+        unsized: int | None = None
         for place in range(position, max(position - _LOOK_BACK, -1), -1):
             index = indices[place]
             start, size = self._values[index], self._sizes[index]
             if size and address < start + size:
                 return self._best_at(place, addresses, indices)
-            if not size and not unsized:
-                unsized.append(index)
-            if size and unsized:
-                break
-        return self._symbol(unsized[0]) if unsized else None
+            if not size and start == addresses[position]:
+                unsized = index
+        return self._symbol(unsized) if unsized is not None else None
 
     def _best_at(self, place: int, addresses: array[int], indices: array[int]) -> Symbol:
         """Of the sized symbols that start where the one at ``place`` starts, the one a person would call it by."""
@@ -187,13 +185,20 @@ def parse_dynamic_symbols(image: ElfImage, load_bias: int = 0) -> SymbolIndex | 
     table, text = _dynamic_data(image, DT_SYMTAB, load_bias), _dynamic_data(image, DT_STRTAB, load_bias)
     if table is None or text is None:
         return None
+    count = _dynamic_count(image, load_bias)
+    size = image.find_dynamic(DT_STRSZ)
+    return SymbolIndex(table[: count * _ENTRY], text[:size], _dynamic_data(image, DT_VERSYM, load_bias))
+
+
+def _dynamic_count(image: ElfImage, load_bias: int) -> int:
+    """How many dynamic symbols there are. A DT_GNU_HASH that holds none does not tell how many undefined ones precede."""
+    section = image.find_section(".dynsym")
+    if section is not None and section.address == image.find_dynamic(DT_SYMTAB):
+        return section.size // _ENTRY
     count = _hash_count(_dynamic_data(image, DT_HASH, load_bias))
     if count is None:
         count = _gnu_hash_count(_dynamic_data(image, DT_GNU_HASH, load_bias))
-    if count is None:
-        return parse_section_symbols(image, ".dynsym", ".dynstr")
-    size = image.find_dynamic(DT_STRSZ)
-    return SymbolIndex(table[: count * _ENTRY], text[:size], _dynamic_data(image, DT_VERSYM, load_bias))
+    return count or 0
 
 
 def _dynamic_data(image: ElfImage, tag: int, load_bias: int) -> memoryview | None:

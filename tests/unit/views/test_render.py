@@ -41,8 +41,7 @@ def check_table(table: Table, width: int, unicode: bool = True) -> None:
             cell = row.cells[position]
             if cell.role is Role.ADDRESS and re.fullmatch("0x[0-9a-f]+", cell.text):
                 assert cell.text in text
-    # The title and the legend are sentences of ours, which a face may wrap.
-    for line in lines[1 : -1 if table.legend else None]:
+    for line in lines[1:]:
         assert sum(display_width(span.text) for span in line) <= width
 
 

@@ -20,8 +20,9 @@ from tinspect.views.frames import frames_tables
 from tinspect.views.grouping import thread_groups
 from tinspect.views.guards import guards_table
 from tinspect.views.layout import table_lines
+from tinspect.views.matrix import matrix_table, reference_matrix
 from tinspect.views.options import ViewOptions
-from tinspect.views.refs import list_table, matrix_table
+from tinspect.views.refs import list_table
 from tinspect.views.report import report_tables
 from tinspect.views.scopes import scopes_table
 from tinspect.views.span import plain_text
@@ -88,7 +89,7 @@ def test_references_are_folded_and_sorted_by_badness() -> None:
 
 
 def test_matrix() -> None:
-    table = matrix_table(sample_report())
+    table = matrix_table(sample_report(), reference_matrix(sample_report()))
     assert [column.title for column in table.columns] == ["FROM \\ TO", "4242", "4243", "gone"]
     assert texts(table, "from") == ["4243 deep", "4244 handler", "global"]
     assert [[cell.text for cell in row.cells[1:]] for row in table.rows] == [

@@ -89,3 +89,12 @@ PyObject *ti_raise_failure(int error, const char *format, ...)
     Py_XDECREF(words);
     return NULL;
 }
+
+int ti_attend_signals(void *context)
+{
+    PyThreadState **state = context;
+    PyEval_RestoreThread(*state);
+    int raised = PyErr_CheckSignals();
+    *state = PyEval_SaveThread();
+    return raised;
+}

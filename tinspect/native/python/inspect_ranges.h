@@ -19,4 +19,8 @@ PyObject *ti_ranges_to_python(const struct ti_ranges *ranges);
 /* Raises OSError(error, "what: why"), of the subclass Python keeps for that errno; returns NULL. */
 PyObject *ti_raise_failure(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* For ti_worker_run: runs Python's signal handlers meanwhile; nonzero when one raised (Ctrl-C). `context` is the
+ * address of the PyThreadState* that PyEval_SaveThread returned. */
+int ti_attend_signals(void *context);
+
 #endif

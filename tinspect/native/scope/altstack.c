@@ -69,30 +69,35 @@ static void *take_stack(void)
     return stack;
 }
 
-void ti_altstack_install(struct ti_thread_slot *self)
+struct ti_altstack ti_altstack_install(struct ti_thread_slot *self)
 {
+    struct ti_altstack none = {0};
     if (self->altstack == NULL && (self->altstack = take_stack()) == NULL) {
-        return;
+        return none;
     }
-    struct ti_thread_record *record = &self->record;
     stack_t ours = {.ss_sp = self->altstack, .ss_size = pool.size};
     stack_t before;
     if (sigaltstack(&ours, &before) != 0) {
-        return;
+        return none;
     }
     uint64_t low = (uint64_t)(uintptr_t)self->altstack;
     if ((before.ss_flags & SS_DISABLE) == 0) {
         /* Somebody set one before us (a sanitizer, an interposer): it stays. */
         sigaltstack(&before, NULL);
         low = (uint64_t)(uintptr_t)before.ss_sp;
-        ti_set(record->flags, ti_get(record->flags) | TI_THREAD_FOREIGN_ALTSTACK);
-        ti_set(record->altstack_low, low);
-        ti_set(record->altstack_high, low + before.ss_size);
-        return;
+        return (struct ti_altstack){low, low + before.ss_size, 0};
     }
-    ti_set(record->altstack_low, low);
-    ti_set(record->altstack_high, low + pool.size);
-    ti_set(record->altstack_guard_low, low - pool.page);
+    return (struct ti_altstack){low, low + pool.size, low - pool.page};
+}
+
+void ti_altstack_set(struct ti_thread_record *record, const struct ti_altstack *altstack)
+{
+    ti_set(record->altstack_low, altstack->low);
+    ti_set(record->altstack_high, altstack->high);
+    ti_set(record->altstack_guard_low, altstack->guard_low);
+    if (altstack->high != 0 && altstack->guard_low == 0) {
+        ti_set(record->flags, ti_get(record->flags) | TI_THREAD_FOREIGN_ALTSTACK);
+    }
 }
 
 void ti_altstack_freeze(void)

@@ -87,6 +87,7 @@ bool ti_bounds_of_current(struct ti_stack_bounds *bounds)
         return true;
     }
     if (!ask_libc(bounds)) {
+        *bounds = (struct ti_stack_bounds){0};
         return false;
     }
     if (is_main_thread()) {

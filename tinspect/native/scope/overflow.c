@@ -175,13 +175,18 @@ ti_status ti_overflow_install(void)
     struct ti_thread_record *record = &self->record;
     page_size = (uint64_t)sysconf(_SC_PAGESIZE);
     struct ti_stack_bounds bounds;
+    struct ti_altstack altstack;
     bool bounded = ti_get(record->stack_high) == 0 && ti_bounds_of_current(&bounds);
+    bool without = ti_get(record->altstack_high) == 0;
+    if (without) {
+        altstack = ti_altstack_install(self);
+    }
     ti_record_begin(&record->slot);
     if (bounded) {
         ti_bounds_set(record, &bounds);
     }
-    if (ti_get(record->altstack_high) == 0) {
-        ti_altstack_install(self);
+    if (without) {
+        ti_altstack_set(record, &altstack);
     }
     ti_record_end(&record->slot);
     bool segv = install(SIGSEGV);

@@ -122,8 +122,11 @@ static void settle(struct ti_scope_slot *scope, struct ti_thread_slot *child, ui
 static void join_all(struct ti_scope_slot *scope)
 {
     for (;;) {
-        /* One sleep for all of them, on the scope's own word: a user's unpark tokens are neither eaten nor forged. */
-        wait_until_none_runs(scope);
+        /* One sleep for all of them, on the scope's own word: a user's unpark tokens are neither eaten nor forged. For
+         * the last one the system's join is that sleep. */
+        if (ti_get(scope->record.running) > 1) {
+            wait_until_none_runs(scope);
+        }
         ti_word_lock(&scope->lock);
         uint32_t seen = 0;
         struct ti_thread_slot *child = claim_child(scope, &seen);

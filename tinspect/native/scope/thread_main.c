@@ -17,18 +17,20 @@ static void begin(struct ti_thread_slot *self)
 {
     struct ti_thread_record *record = &self->record;
     ti_local.record = record;
-    struct ti_stack_bounds bounds;
-    bool bounded = ti_bounds_of_current(&bounds);
+    /* All system calls first: a record that is being written shows as torn, so the writing itself is short. */
+    struct ti_stack_bounds bounds = {0};
+    struct ti_altstack altstack = {0};
+    ti_bounds_of_current(&bounds);
+    uint32_t tid = (uint32_t)syscall(SYS_gettid);
+    if ((self->spawn_flags & TI_SPAWN_NO_ALTSTACK) == 0) {
+        altstack = ti_altstack_install(self);
+    }
     ti_record_begin(&record->slot);
-    ti_set(record->tid, (uint32_t)syscall(SYS_gettid));
+    ti_set(record->tid, tid);
     ti_set(record->pthread, (uint64_t)pthread_self());
     ti_set(record->state, TI_STATE_RUNNING);
-    if (bounded) {
-        ti_bounds_set(record, &bounds);
-    }
-    if ((self->spawn_flags & TI_SPAWN_NO_ALTSTACK) == 0) {
-        ti_altstack_install(self);
-    }
+    ti_bounds_set(record, &bounds);
+    ti_altstack_set(record, &altstack);
     ti_record_end(&record->slot);
     uint32_t length = ti_get(record->name_length);
     if (length != 0) {

@@ -26,7 +26,7 @@ TI_API TI_NORETURN void ti_panic(const char *format, ...) TI_PRINTF(1, 2);
 /* Panics with a payload; `drop` (may be NULL) ends its life if nobody takes it. `message` is copied (may be NULL). */
 TI_API TI_NORETURN void ti_panic_with(void *payload, ti_drop drop, const char *message);
 
-/* The same without the panic hook: for languages whose errors travel as panics and are shown by whoever receives them. */
+/* The same without the panic hook: for languages that show their own errors. */
 TI_API TI_NORETURN void ti_panic_quietly(void *payload, ti_drop drop, const char *message);
 
 /* Unwinds again, without the panic hook: for a panic that was caught and goes on. Takes the chain over. */
