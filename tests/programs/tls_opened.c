@@ -2,4 +2,7 @@
 __thread char opened_filling[8192];
 __thread int opened_counter = 3;
 int *opened_counter_address(void);
-int *opened_counter_address(void) { return &opened_counter; }
+int *opened_counter_address(void)
+{
+    return &opened_counter;
+}

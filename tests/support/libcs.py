@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = ROOT / "tests" / "programs"
 FETCHED = ROOT / "build" / "libcs"
 BUILT = ROOT / "build" / "tests" / "libc"
-_FLAGS = ("-g", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread")
+_FLAGS = ("-g", "-O1", "-Wall", "-Wextra", "-Werror")
+_WITHOUT_THREADS = ("single_truth",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,7 @@ def build_program(build: LibcBuild, name: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
     flags = [*_FLAGS, "-DSTATIC_PROGRAM"] if build.static else list(_FLAGS)
+    flags += [] if name in _WITHOUT_THREADS else ["-pthread"]
     libraries = []
     if name == "tls_vars" and not build.static:
         build_library(build, "tls_opened")

@@ -142,7 +142,7 @@ class Glibc:
 
     def own_pointers(self, snapshot: Snapshot, threads: LibcThreads) -> tuple[OwnPointer, ...]:
         """See Libc."""
-        return tuple(own_pointers(snapshot.memory, self.layout, self.lists, threads))
+        return tuple(own_pointers(snapshot, self.layout, self.lists, threads))
 
 
 def detect_glibc(target: Target, symbols: Symbolizer, cache: LayoutCache | None = None) -> Glibc | None:

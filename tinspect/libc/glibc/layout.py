@@ -75,8 +75,6 @@ class Descriptor:
     stack_size: int
     guard_size: int
     reported_guard_size: int
-    start_routine: int | None
-    start_argument: int | None
     dtv: int
     names_itself: bool
 
@@ -107,7 +105,6 @@ def parse_descriptor(layout: PthreadLayout, address: int, data: bytes) -> Descri
     def word(offset: int) -> int:
         return int(_WORD.unpack_from(data, offset)[0])
 
-    start = layout.start_routine
     return Descriptor(
         address=address,
         tid=int.from_bytes(data[layout.tid : layout.tid + 4], "little", signed=True),
@@ -116,8 +113,6 @@ def parse_descriptor(layout: PthreadLayout, address: int, data: bytes) -> Descri
         stack_size=word(layout.stack.block_size),
         guard_size=word(layout.stack.guard_size),
         reported_guard_size=word(layout.stack.reported_guard_size),
-        start_routine=None if start is None else word(start),
-        start_argument=None if start is None else word(start + 8),
         dtv=word(layout.dtv),
         names_itself=all(word(offset) == address for offset in layout.self_words),
     )

@@ -7,8 +7,10 @@ from itertools import islice
 
 from tinspect.libc.glibc.layout import PthreadLayout
 from tinspect.libc.glibc.lists import StackLists, walk_list
+from tinspect.libc.glibc.threads import find_start_routine
 from tinspect.libc.protocol import LibcThreads, OwnPointer
 from tinspect.target.memory import MemoryReader
+from tinspect.target.target import Snapshot
 
 _JOIN_BEFORE_START = (
     24  # joinid lies three words before start_routine, 2.31 to 2.42 (nptl/descr.h); 2.43 holds no pointer there
@@ -17,9 +19,10 @@ _MOST_ROBUST = 4096
 
 
 def own_pointers(
-    memory: MemoryReader, layout: PthreadLayout, lists: StackLists, threads: LibcThreads
+    snapshot: Snapshot, layout: PthreadLayout, lists: StackLists, threads: LibcThreads
 ) -> Iterator[OwnPointer]:
     """List links and heads, robust mutex links, who joins, and the start argument that every descriptor keeps."""
+    memory = snapshot.memory
     for head in lists.all:
         yield from _both_links("thread list", head)
     if lists.cache is not None:
@@ -28,8 +31,8 @@ def own_pointers(
     for descriptor in threads.descriptors.values():
         yield from _both_links("thread list", descriptor.address + layout.links)
         yield from _robust_links(memory, descriptor.address + layout.robust_list)
-        if layout.start_routine is not None:
-            start = descriptor.address + layout.start_routine
+        start = find_start_routine(snapshot, layout, descriptor.address)
+        if start is not None:
             yield OwnPointer("join waiter", start - _JOIN_BEFORE_START)
             yield OwnPointer("start argument", start + 8)
 

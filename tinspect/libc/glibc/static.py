@@ -44,8 +44,12 @@ def _places(target: Target) -> Iterator[AddressRange]:
 
 
 def _is_stack_end(target: Target, address: int) -> bool:
-    """Whether ``address`` is what the kernel set sp to at the program's start: argc lies there, then that many pointers and a null."""
-    count = find_word(target.memory, address)
-    if address % 16 or count is None or count > _MOST_ARGUMENTS:
+    """Whether ``address`` is __libc_stack_end of a static program: sysdeps/x86_64/start.S pushes one word below argc and takes sp.
+
+    The kernel put argc there, aligned to 16 bytes, then that many pointers and a null.
+    """
+    place = address + 8
+    count = find_word(target.memory, place)
+    if place % 16 or count is None or count > _MOST_ARGUMENTS:
         return False
-    return find_word(target.memory, address + 8 * (count + 1)) == 0
+    return find_word(target.memory, place + 8 * (count + 1)) == 0

@@ -81,7 +81,7 @@ def _describe(
         )
     usable = AddressRange(block.low + descriptor.guard_size, block.high)
     guard = AddressRange(block.low, usable.low) if descriptor.guard_size and not user_given else None
-    start, argument = _start(snapshot, layout, descriptor)
+    place = find_start_routine(snapshot, layout, descriptor.address)
     return ThreadDescriptor(
         tid=tid,
         address=descriptor.address,
@@ -91,8 +91,8 @@ def _describe(
         stack_block=block,
         guard=guard,
         user_stack=user_given,
-        start_routine=start,
-        start_argument=argument,
+        start_routine=find_word(snapshot.memory, place) if place is not None else None,
+        start_argument=find_word(snapshot.memory, place + 8) if place is not None else None,
         reported_guard_size=descriptor.reported_guard_size,
     )
 
@@ -112,15 +112,16 @@ def _main_bounds(snapshot: Snapshot, stack_end: int, gaps: list[Gap], tid: int) 
     return StackBounds(bounds, Source.RLIMIT)
 
 
-def _start(snapshot: Snapshot, layout: PthreadLayout, descriptor: Descriptor) -> tuple[int | None, int | None]:
+def find_start_routine(snapshot: Snapshot, layout: PthreadLayout, descriptor: int) -> int | None:
+    """The address of the word start_routine in the descriptor at ``descriptor``; the argument follows. None when it is not known."""
     if layout.start_routine is not None:
-        return descriptor.start_routine, descriptor.start_argument
+        return descriptor + layout.start_routine
     for offset in _START_ROUTINE_PLACES.get(snapshot.architecture.name, ()):
-        start = find_word(snapshot.memory, descriptor.address + offset)
+        start = find_word(snapshot.memory, descriptor + offset)
         mapping = snapshot.mappings.find(start) if start else None
         if mapping is not None and mapping.is_executable:
-            return start, find_word(snapshot.memory, descriptor.address + offset + 8)
-    return None, None
+            return descriptor + offset
+    return None
 
 
 def _read_cached(snapshot: Snapshot, layout: PthreadLayout, lists: StackLists) -> Iterator[CachedStack]:
