@@ -41,5 +41,8 @@ class Symbolizer(Protocol):
         ...
 
     def find_line(self, address: int) -> SourceLine | None:
-        """File and line of a code address, or None. May take long the first time a module is asked."""
+        """File and line of a code address, or None. May take long the first time a module is asked.
+
+        For a return address give the byte before it: the call is what runs in that frame.
+        """
         ...

@@ -16,6 +16,7 @@ from tinspect.model.stack import SignalStack
 from tinspect.model.thread import Thread
 from tinspect.target.memory import MemoryReader
 from tinspect.target.plan import CapturePlan
+from tinspect.target.scan import WordScanner
 
 
 class TargetKind(StrEnum):
@@ -30,24 +31,36 @@ class TargetKind(StrEnum):
 class PageFlag(StrEnum):
     """What the kernel says of a page."""
 
-    PRESENT = "present"
+    PRESENT = "present"  # written to: it holds bytes of its own
     SWAPPED = "swapped"
-    GUARD = "guard"
+    GUARD = "guard"  # an installed guard marker (MADV_GUARD_INSTALL)
+    MAYBE_GUARD = "maybe_guard"  # swapped or a guard: Linux 6.13 and 6.14 do not tell which
 
 
 @dataclass(frozen=True, slots=True)
 class PageRun:
-    """Pages in one state: touched (present or swapped) or an installed guard."""
+    """Pages in one state. Pages never touched, or only read (the shared zero page), are in no run."""
 
     range: AddressRange
     flag: PageFlag
 
 
 class ModuleFiles(Protocol):
-    """Opens the file behind a module (by /proc/PID/root, map_files, a sysroot, or the mapped image)."""
+    """Opens the file behind a module (by /proc/PID/root, map_files, a sysroot, or the mapped image) and its separate debug file.
+
+    The bytes are those of the whole ELF file: bytes, or a memoryview over a map of the file. No method raises.
+    """
 
     def open_image(self, module: Module) -> bytes | memoryview | None:
         """The bytes of the module's ELF file, or None when no file of that build id can be had."""
+        ...
+
+    def open_debug(self, build_id: str) -> bytes | memoryview | None:
+        """The bytes of the separate debug file of ``build_id`` (``symbols.debug_files.open_debug_file``), or None."""
+        ...
+
+    def open_debug_link(self, module: Module, name: str) -> bytes | memoryview | None:
+        """The bytes of the file ``name`` that the module's .gnu_debuglink names (``symbols.debug_files.open_linked_file``), or None."""
         ...
 
 
@@ -145,6 +158,11 @@ class Backend(Protocol):
     @property
     def target(self) -> Target:
         """The target as it is before the capture: mappings, modules, memory; threads without registers."""
+        ...
+
+    @property
+    def scanner(self) -> WordScanner:
+        """Searches the target's whole memory for words: heap and globals, which no snapshot copies."""
         ...
 
     def capture(self, plan: CapturePlan) -> Snapshot:

@@ -1,0 +1,92 @@
+"""The Symbolizer over all modules of a target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tinspect.model.module import Module, ModuleTable
+from tinspect.symbols.demangle import demangle
+from tinspect.symbols.images import ImageKey, ImageStore, image_key
+from tinspect.symbols.module_debug import ModuleDebug
+from tinspect.symbols.module_symbols import ModuleSymbols
+from tinspect.symbols.protocol import SourceLine, SymbolHit
+
+_CACHE_LIMIT = 1 << 16
+
+
+class SymbolStore:
+    """The symbols of every file seen so far, by build id: share one among the captures of a process (``--watch``)."""
+
+    def __init__(self, images: ImageStore) -> None:
+        self.images = images
+        self._modules: dict[ImageKey, ModuleSymbols] = {}
+        self._debug: dict[ImageKey, ModuleDebug] = {}
+
+    def module_symbols(self, module: Module) -> ModuleSymbols:
+        """The symbols of ``module``, read when first asked for."""
+        key = image_key(module)
+        found = self._modules.get(key)
+        if found is None:
+            found = self._modules[key] = ModuleSymbols(self.images, module)
+        return found
+
+    def debug(self, module: Module) -> ModuleDebug:
+        """The debug information of ``module``, read when first asked for."""
+        key = image_key(module)
+        found = self._debug.get(key)
+        if found is None:
+            found = self._debug[key] = ModuleDebug(self.images, module)
+        return found
+
+
+class SymbolTable:
+    """Names for the addresses of one target: fulfils ``symbols.protocol.Symbolizer``."""
+
+    def __init__(self, modules: ModuleTable, store: SymbolStore) -> None:
+        self._modules = modules
+        self._store = store
+        self._hits: dict[int, SymbolHit | None] = {}
+
+    def find_symbol(self, address: int) -> SymbolHit | None:
+        """See Symbolizer."""
+        if address in self._hits:
+            return self._hits[address]
+        if len(self._hits) >= _CACHE_LIMIT:
+            self._hits.clear()
+        hit = self._hits[address] = self._find(address)
+        return hit
+
+    def _find(self, address: int) -> SymbolHit | None:
+        module = self._modules.find(address)
+        if module is None:
+            return None
+        symbol = self._store.module_symbols(module).find(address - module.load_bias)
+        if symbol is None:
+            return None
+        start = symbol.address + module.load_bias
+        return SymbolHit(demangle(symbol.name), address - start, module, start, symbol.size, symbol.is_function)
+
+    def find_address(self, name: str, module: str | None = None) -> int | None:
+        """See Symbolizer. The executable is asked first, then the other modules by address."""
+        raw = name.encode("utf-8", "surrogateescape")
+        for candidate in self._candidates(module):
+            symbol = self._store.module_symbols(candidate).find_named(raw)
+            if symbol is not None:
+                return symbol.address + candidate.load_bias
+        return None
+
+    def _candidates(self, name: str | None) -> Iterable[Module]:
+        ordered = sorted(self._modules, key=lambda module: not module.is_main)
+        if name is None:
+            return ordered
+        return [m for m in ordered if (m.path or m.name).rpartition("/")[2].startswith(name)]
+
+    def find_line(self, address: int) -> SourceLine | None:
+        """See Symbolizer."""
+        module = self._modules.find(address)
+        return self._store.debug(module).find_line(address - module.load_bias) if module is not None else None
+
+
+def open_symbols(modules: ModuleTable, images: ImageStore) -> SymbolTable:
+    """A symbol table with a store of its own."""
+    return SymbolTable(modules, SymbolStore(images))
