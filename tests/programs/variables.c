@@ -79,6 +79,6 @@ int main(void) {
     PLACE("tls", zeroed);
     PLACE("global", global_number);
     PLACE("global", global_corner);
-    printf("pointer %lx\n", (unsigned long)__builtin_thread_pointer());
+    printf("pointer %#lx\n", (unsigned long)__builtin_thread_pointer());
     return outer(4.0) + status;
 }
