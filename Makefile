@@ -34,3 +34,51 @@ build/stamp/native: $(VENV)/stamp $(NATIVE_SOURCES)
 	@mkdir -p $(@D) && touch $@
 
 build: build/stamp/native  ## build the extension modules in place
+
+RUNTIME := build/native
+build/stamp/runtime: build/stamp/base-packages $(NATIVE_SOURCES)
+	@$(MAKE) --no-print-directory -f tinspect/native/scope/build.mk OUT=$(RUNTIME) all demo
+	@mkdir -p $(@D) && touch $@
+
+runtime: build/stamp/runtime  ## build the scoped-thread runtime's libraries and the demo program
+
+# --- use --------------------------------------------------------------------------------------------------------------
+demo: build runtime  ## build everything needed and show a report on the bundled program
+	@$(BIN)/tinspect demo
+
+# --- checks -----------------------------------------------------------------------------------------------------------
+lint: build  ## formatting, lint, types, stubs against the extensions, layers
+	@$(BIN)/ruff format --check -q . || { echo "run: make format"; exit 1; }
+	@$(BIN)/ruff check -q .
+	@$(BIN)/clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h' '*.hpp')
+	@$(BIN)/mypy
+	@$(BIN)/python -m mypy.stubtest --ignore-disjoint-bases tinspect.native._inspect tinspect.native._scope
+	@$(BIN)/lint-imports --no-logo
+
+format:  ## format Python and C in place
+	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
+	@$(BIN)/clang-format -i $$(git ls-files '*.c' '*.h' '*.hpp')
+
+PYTEST_ARGS ?= -n $(JOBS) --dist loadgroup
+check: build runtime build/stamp/test-packages  ## run the tests without the linters
+	@$(BIN)/pytest -q $(PYTEST_ARGS)
+
+test: build/stamp/test-packages lint check  ## every check: lint, types, layers, tests
+
+check-wheel: build  ## build the wheel, audit abi3, install it in a clean environment and try it
+	@scripts/check_wheel.sh
+
+bench: build runtime  ## benchmarks; prints ratios taken side by side
+	@$(BIN)/python -m benchmarks
+
+FUZZ_RUNS ?= 100000
+fuzz: build  ## fuzz the parsers: make fuzz FUZZ_RUNS=1000000
+	@$(BIN)/python -m tests.fuzz --runs $(FUZZ_RUNS)
+
+soak: build runtime  ## long tests: random kills, churn
+	@$(BIN)/pytest -q -m slow -o addopts="--import-mode=importlib" tests
+
+clean:  ## remove everything that was built, the environment included
+	@rm -rf build dist .venv *.egg-info tinspect/native/*.so
+
+.PHONY: help venv build runtime demo lint format check test check-wheel bench fuzz soak clean

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 PN_XNUM = 0xFFFF
+ET_CORE = 4
 
 PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE, PT_PHDR, PT_TLS = 1, 2, 3, 4, 6, 7
 PT_GNU_EH_FRAME, PT_GNU_STACK = 0x6474E550, 0x6474E551

@@ -21,7 +21,8 @@ class ThreadDescriptor:
 
     ``address`` is the pthread_t, ``size`` the bytes of the descriptor. ``stack_block`` is everything libc mapped for the stack, guard
     included (None for the main thread); ``bounds`` what pthread_getattr_np(3) would tell; ``guard`` the zone libc protected, or None when
-    the guard size is 0 or the memory was the user's own. ``start_routine`` and ``start_argument`` are 0 for the main thread.
+    the guard size is 0 or the memory was the user's own. ``reported_guard_size`` is what pthread_attr_getguardsize(3) would tell, in
+    bytes. ``start_routine`` and ``start_argument`` are None for the main thread and where they could not be learnt.
     """
 
     tid: int
@@ -34,6 +35,7 @@ class ThreadDescriptor:
     user_stack: bool = False
     start_routine: int | None = None
     start_argument: int | None = None
+    reported_guard_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,11 @@ class Libc(Protocol):
         """Name, version, and how the layout was learnt."""
         ...
 
+    @property
+    def keys_max(self) -> int:
+        """PTHREAD_KEYS_MAX: how many keys a process may have."""
+        ...
+
     def capture_plan(self) -> CapturePlan:
         """What must be copied during the stop for the methods below."""
         ...
@@ -80,9 +87,9 @@ class Libc(Protocol):
         ...
 
     def read_slots(
-        self, snapshot: Snapshot, descriptor: ThreadDescriptor
+        self, snapshot: Snapshot, descriptor: ThreadDescriptor, keys: Mapping[int, TlsKey]
     ) -> tuple[tuple[TlsSlot, ...], tuple[Gap, ...]]:
-        """The thread's current, non-null values of keys in use, by key."""
+        """The thread's current, non-null values of ``keys`` (what read_keys gave, by number), by key."""
         ...
 
     def read_tls_blocks(

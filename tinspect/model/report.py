@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tinspect.model.address import AddressRange
+from tinspect.model.crash import Crash
 from tinspect.model.frame import CallStack
 from tinspect.model.gap import Gap
 from tinspect.model.lock import Lock, Waiter
+from tinspect.model.module import Module
 from tinspect.model.reference import StackReference
 from tinspect.model.scope import Scope
 from tinspect.model.stack import CachedStack, GuardRegion, SignalStack, StackBounds, StackUse
@@ -84,6 +86,16 @@ class MemoryRegion:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessLimits:
+    """What bounds the threads of the process. Unknown is None; ``stack`` is RLIMIT_STACK's soft limit in bytes (−1: unlimited),
+    ``signal_stack`` AT_MINSIGSTKSZ in bytes (getauxval(3)), ``keys`` PTHREAD_KEYS_MAX of its libc."""
+
+    stack: int | None = None
+    signal_stack: int | None = None
+    keys: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessReport:
     """The whole report. Tuples are sorted: threads as captured (main first), keys by number, findings by severity."""
 
@@ -97,6 +109,9 @@ class ProcessReport:
     regions: tuple[MemoryRegion, ...] = ()
     findings: tuple[Finding, ...] = ()
     incomplete: tuple[Gap, ...] = ()
+    modules: tuple[Module, ...] = ()
+    limits: ProcessLimits = ProcessLimits()
+    crash: Crash | None = None
 
     def thread(self, tid: int) -> ThreadReport | None:
         """The report of the thread ``tid``, or None."""

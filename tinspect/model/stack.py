@@ -81,9 +81,13 @@ class SignalStack:
 
 @dataclass(frozen=True, slots=True)
 class CachedStack:
-    """A stack that libc keeps of a finished thread: a pointer into it dangles. ``range`` includes the guard zone."""
+    """A stack that libc keeps of a finished thread: a pointer into it dangles. ``range`` includes the guard zone.
+
+    ``descriptor`` is the address of the finished thread's descriptor in it: a pointer to that is an old pthread_t.
+    """
 
     range: AddressRange
     guard_size: int
     source: Source
     tid: int | None = None
+    descriptor: int | None = None

@@ -10,12 +10,30 @@ from tinspect.model.address import AddressRange
 
 @dataclass(frozen=True, slots=True)
 class ThreadTable:
-    """``count`` pointers at thread pointer + ``offset``; of each not null, ``size`` bytes from pointer − ``before`` on are copied."""
+    """``count`` pointers at thread pointer + ``offset``; of each not null, ``size`` bytes from pointer − ``before`` on are copied.
+
+    ``inner`` are (offset, size) pairs: the word at pointer + offset points to ``size`` bytes that are copied too. What cannot be read
+    is left out.
+    """
 
     offset: int
     count: int
     before: int
     size: int
+    inner: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadChain:
+    """A linked list that begins with the pointer at thread pointer + ``offset``: of each node, [node + ``record_offset``,
+    + ``record_size``) is copied, and the word at node + ``next_offset`` leads on. It ends at null, at a node seen before, at what
+    cannot be read, and after ``limit`` nodes."""
+
+    offset: int
+    record_offset: int
+    record_size: int
+    next_offset: int
+    limit: int = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +71,7 @@ class CapturePlan:
     thread_relative: tuple[tuple[int, int], ...] = ()
     thread_tables: tuple[ThreadTable, ...] = ()
     lists: tuple[LinkedList, ...] = ()
+    thread_chains: tuple[ThreadChain, ...] = ()
     stack_rule: StackRule | None = None
     stack_cap: int = field(default=8 << 20)
 
@@ -62,6 +81,7 @@ class CapturePlan:
             self.thread_relative + other.thread_relative,
             self.thread_tables + other.thread_tables,
             self.lists + other.lists,
+            self.thread_chains + other.thread_chains,
             self.stack_rule or other.stack_rule,
             max(self.stack_cap, other.stack_cap),
         )

@@ -16,6 +16,7 @@ from tinspect.model.stack import SignalStack
 from tinspect.model.thread import Thread
 from tinspect.target.memory import MemoryReader
 from tinspect.target.plan import CapturePlan
+from tinspect.target.scan import WordScanner
 
 
 class TargetKind(StrEnum):
@@ -30,14 +31,15 @@ class TargetKind(StrEnum):
 class PageFlag(StrEnum):
     """What the kernel says of a page."""
 
-    PRESENT = "present"
+    PRESENT = "present"  # written to: it holds bytes of its own
     SWAPPED = "swapped"
-    GUARD = "guard"
+    GUARD = "guard"  # an installed guard marker (MADV_GUARD_INSTALL)
+    MAYBE_GUARD = "maybe_guard"  # swapped or a guard: Linux 6.13 and 6.14 do not tell which
 
 
 @dataclass(frozen=True, slots=True)
 class PageRun:
-    """Pages in one state: touched (present or swapped) or an installed guard."""
+    """Pages in one state. Pages never touched, or only read (the shared zero page), are in no run."""
 
     range: AddressRange
     flag: PageFlag
@@ -156,6 +158,11 @@ class Backend(Protocol):
     @property
     def target(self) -> Target:
         """The target as it is before the capture: mappings, modules, memory; threads without registers."""
+        ...
+
+    @property
+    def scanner(self) -> WordScanner:
+        """Searches the target's whole memory for words: heap and globals, which no snapshot copies."""
         ...
 
     def capture(self, plan: CapturePlan) -> Snapshot:

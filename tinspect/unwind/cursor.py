@@ -30,6 +30,14 @@ class RegisterColumns:
         values = registers.values
         return [None if position is None else values[position] for position in self._positions]
 
+    def named(self, registers: Registers) -> tuple[tuple[str, int], ...]:
+        """The known ones of ``registers`` by the architecture's names."""
+        return tuple(
+            (name, value)
+            for name, number in self.by_name.items()
+            if number < len(registers) and (value := registers[number]) is not None
+        )
+
 
 @dataclass(slots=True)
 class Cursor:

@@ -71,9 +71,8 @@ class Unwinder:
         Never raises for a damaged target: ``ended`` says where and why the stack could not be followed.
         """
         words = StackWords(self._memory, max(registers.sp - self._architecture.red_zone, 0))
-        cursor: Cursor | None = Cursor(
-            self._columns.load(registers), registers.pc, registers.sp, True, FrameSource.REGISTERS
-        )
+        last = Cursor(self._columns.load(registers), registers.pc, registers.sp, True, FrameSource.REGISTERS)
+        cursor: Cursor | None = last
         frames: list[Frame] = []
         signals = 0
         ended, complete = END_OF_STACK, True
@@ -81,6 +80,7 @@ class Unwinder:
             if len(frames) >= self._frame_limit:
                 ended, complete = f"more than {self._frame_limit} frames", False
                 break
+            last = cursor
             place = self._place(cursor)
             caller, why = self._find_caller(place, cursor, words, stack_limit)
             frames.append(self._frame(len(frames), place, cursor, caller, words))
@@ -89,7 +89,7 @@ class Unwinder:
                 ended, complete = why or "too many signal frames", False
                 break
             cursor = caller.cursor
-        return CallStack(tid, tuple(frames), ended, complete)
+        return CallStack(tid, tuple(frames), ended, complete, self._columns.named(last.registers))
 
     def frame_registers(self, frame: Frame) -> dict[int, int]:
         """The registers of a frame that follow from its extent alone, by DWARF number: sp, and the one its CFA is counted from."""

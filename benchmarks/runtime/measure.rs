@@ -1,0 +1,13 @@
+//! Times a loop: the best of several runs. Included by the benchmark programs.
+use std::time::Instant;
+
+pub fn measure(name: &str, operations: u64, mut run: impl FnMut(u64)) {
+    let best = (0..7)
+        .map(|_| {
+            let start = Instant::now();
+            run(operations);
+            start.elapsed().as_nanos() as f64 / operations as f64
+        })
+        .fold(f64::INFINITY, f64::min);
+    println!("{name} {best:.2}");
+}

@@ -1,0 +1,19 @@
+# The runtime's test programs: make -f tests/native/build.mk OUT=build/native-tests/plain [SAN=…] all
+include tinspect/native/scope/build.mk
+
+TEST_SOURCES := $(wildcard tests/native/test_*.c)
+TEST_SOURCES_CXX := $(wildcard tests/native/test_*.cpp)
+TESTS := $(TEST_SOURCES:tests/native/%.c=$(OUT)/%) $(TEST_SOURCES_CXX:tests/native/%.cpp=$(OUT)/%)
+TEST_FLAGS := -g -O1 -Wall -Wextra -fexceptions -pthread $(SANFLAGS) $(INCLUDE) -Itests/native -MMD -MP
+
+.PHONY: tests
+tests: $(TESTS)
+
+# TSan's libraries do not know futexes, so programs link the archive: every access of the runtime is then instrumented.
+$(OUT)/%: tests/native/%.c $(OUT)/libtinspect.a
+	$(CC) -std=gnu11 -D_GNU_SOURCE $(TEST_FLAGS) $< $(OUT)/libtinspect.a -o $@
+
+$(OUT)/%: tests/native/%.cpp $(OUT)/libtinspect.a
+	$(CXX) -std=c++17 $(TEST_FLAGS) $< $(OUT)/libtinspect.a -o $@
+
+-include $(TESTS:=.d)

@@ -1,0 +1,218 @@
+"""Findings about keys, and variables in blocks, on a made-up process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as AbstractMapping
+
+from tinspect.analyses import tls_findings, tls_keys, tls_variables
+from tinspect.analyses.context import Context
+from tinspect.analyses.tls_variables import NamedBytes
+from tinspect.analyses.value_words import Place, ValueWords
+from tinspect.arch.x86_64 import X86_64
+from tinspect.libc.protocol import LibcThreads, OwnPointer, ThreadDescriptor
+from tinspect.model.address import AddressRange
+from tinspect.model.gap import Gap
+from tinspect.model.mapping import Mapping, MappingTable
+from tinspect.model.module import Module, ModuleTable
+from tinspect.model.report import LibcInfo, Severity
+from tinspect.model.source import Source
+from tinspect.model.stack import CachedStack, StackBounds
+from tinspect.model.thread import Thread
+from tinspect.model.tls import TlsBlock, TlsDestructor, TlsKey, TlsSlot
+from tinspect.symbols.protocol import SourceLine, SymbolHit
+from tinspect.target.memory import SegmentMemory
+from tinspect.target.plan import CapturePlan
+from tinspect.target.target import ProcessFacts, Snapshot, TargetKind
+
+PROGRAM = Module("program", "/bin/program", 0x40_0000, AddressRange(0x40_0000, 0x42_0000), is_main=True)
+CODE, DATA = AddressRange(0x40_0000, 0x41_0000), AddressRange(0x41_0000, 0x42_0000)
+HEAP, ARENA = AddressRange(0x80_0000, 0x90_0000), AddressRange(0x7000_0000, 0x7010_0000)
+STACKS = {tid: AddressRange.sized(0x6000_0000 + tid * 0x10_0000, 0x1_0000) for tid in (2, 3, 4)}
+CACHED = AddressRange.sized(0x6800_0000, 0x1_0000)
+GONE = 0x5000_0000
+
+
+class Names:
+    def find_symbol(self, address: int) -> SymbolHit | None:
+        return SymbolHit("destroy", address - 0x40_1000, PROGRAM, 0x40_1000) if address in CODE else None
+
+    def find_address(self, name: str, module: str | None = None) -> int | None:
+        return None
+
+    def find_line(self, address: int) -> SourceLine | None:
+        return None
+
+
+class MadeUpLibc:
+    """A libc of 8 keys that says what the test gave it."""
+
+    info = LibcInfo("glibc")
+    keys_max = 8
+
+    def __init__(
+        self, keys: tuple[TlsKey, ...] = (), values: AbstractMapping[int, dict[int, int]] | None = None
+    ) -> None:
+        self.keys = keys
+        self.values = values or {}
+        self.blocks: tuple[TlsBlock, ...] = ()
+
+    def capture_plan(self) -> CapturePlan:
+        return CapturePlan()
+
+    def read_threads(self, snapshot: Snapshot) -> LibcThreads:
+        return LibcThreads()
+
+    def read_keys(self, snapshot: Snapshot) -> tuple[tuple[TlsKey, ...], tuple[Gap, ...]]:
+        return self.keys, ()
+
+    def read_slots(
+        self, snapshot: Snapshot, descriptor: ThreadDescriptor, keys: AbstractMapping[int, TlsKey]
+    ) -> tuple[tuple[TlsSlot, ...], tuple[Gap, ...]]:
+        return tuple(TlsSlot(key, value) for key, value in self.values.get(descriptor.tid, {}).items()), ()
+
+    def read_tls_blocks(
+        self, snapshot: Snapshot, descriptor: ThreadDescriptor
+    ) -> tuple[tuple[TlsBlock, ...], tuple[Gap, ...]]:
+        return self.blocks, ()
+
+    def read_exit_destructors(
+        self, snapshot: Snapshot, descriptor: ThreadDescriptor
+    ) -> tuple[tuple[TlsDestructor, ...], tuple[Gap, ...]]:
+        return (TlsDestructor(0x40_1000, 0x1), TlsDestructor(0x40_1010, 0x2)), ()
+
+    def own_pointers(self, snapshot: Snapshot, threads: LibcThreads) -> tuple[OwnPointer, ...]:
+        return ()
+
+
+class NoFiles:
+    def open_image(self, module: Module) -> bytes | None:
+        return None
+
+    def open_debug(self, build_id: str) -> bytes | None:
+        return None
+
+    def open_debug_link(self, module: Module, name: str) -> bytes | None:
+        return None
+
+
+def context(libc: MadeUpLibc, memory: SegmentMemory | None = None) -> Context:
+    mappings = MappingTable(
+        [
+            Mapping(CODE, "r-xp", name="/bin/program", inode=1),
+            Mapping(DATA, "rw-p"),  # .bss: without a name, within the module
+            Mapping(HEAP, "rw-p", name="[heap]"),
+            Mapping(ARENA, "rw-p"),
+            *(Mapping(area, "rw-p") for area in STACKS.values()),
+        ]
+    )
+    threads = (Thread(1, is_main=True), *(Thread(tid) for tid in STACKS))
+    descriptors = {
+        tid: ThreadDescriptor(tid, area.high - 64, 64, False, StackBounds(area, Source.DESCRIPTOR), area)
+        for tid, area in STACKS.items()
+    }
+    descriptors[1] = ThreadDescriptor(1, 0x80_0000, 64, True, None)
+    snapshot = Snapshot(
+        TargetKind.LIVE, X86_64, ProcessFacts(1, "/bin/program"), memory or SegmentMemory([]), mappings,
+        ModuleTable([PROGRAM]), NoFiles(), threads,
+    )  # fmt: skip
+    cached = (CachedStack(CACHED, 4096, Source.DESCRIPTOR),)
+    return Context(snapshot, Names(), libc, LibcThreads(descriptors, cached))
+
+
+def findings(libc: MadeUpLibc) -> list[tuple[Severity, str]]:
+    ground = context(libc)
+    keys, slots, _ = tls_keys.analyze(ground)
+    return [(found.severity, found.code) for found in tls_findings.analyze(ground, keys, slots)]
+
+
+def test_values_in_words() -> None:
+    words = ValueWords(context(MadeUpLibc()))
+    said = {
+        7: (Place.NUMBER, "number"),
+        GONE: (Place.NOWHERE, "not mapped"),
+        STACKS[2].low: (Place.OWN_STACK, "own stack"),
+        STACKS[3].low + 8: (Place.OTHER_STACK, "stack of thread 3"),
+        CACHED.low + 8: (Place.CACHED_STACK, "stack of a finished thread"),
+        0x40_1000: (Place.MODULE, "destroy"),
+        0x40_1004: (Place.MODULE, "destroy+4"),
+        DATA.low: (Place.MODULE, "program"),
+        HEAP.low: (Place.HEAP, "heap"),
+        ARENA.low: (Place.ANONYMOUS, "anonymous memory"),
+    }
+    assert {value: words.place(value, 2) for value in said} == said
+
+
+def test_keys_are_named_and_values_described() -> None:
+    libc = MadeUpLibc((TlsKey(0, 1, 0x40_1000), TlsKey(1, 1, 0)), {2: {0: HEAP.low}})
+    keys, slots, gaps = tls_keys.analyze(context(libc))
+    assert keys == (TlsKey(0, 1, 0x40_1000, "destroy", "/bin/program", True), TlsKey(1, 1, 0))
+    assert slots[2] == (TlsSlot(0, HEAP.low, "heap"),)
+    assert gaps == ()
+
+
+def test_a_destructor_that_is_gone() -> None:
+    key = TlsKey(0, 1, GONE)
+    assert findings(MadeUpLibc((key,), {2: {0: 1}})) == [(Severity.ERROR, "tls-destructor-unmapped")]
+    assert findings(MadeUpLibc((key,))) == [(Severity.WARNING, "tls-destructor-unmapped")]
+    # Memory that is mapped but holds no code is as bad.
+    assert findings(MadeUpLibc((TlsKey(0, 1, HEAP.low),))) == [(Severity.WARNING, "tls-destructor-unmapped")]
+    assert findings(MadeUpLibc((TlsKey(0, 1, 0x40_1000),), {2: {0: 1}})) == []
+
+
+def test_a_table_that_is_nearly_full() -> None:
+    def keys(count: int) -> tuple[TlsKey, ...]:
+        return tuple(TlsKey(number, 1, 0x40_1000 if number % 2 else 0) for number in range(count))
+
+    assert findings(MadeUpLibc(keys(6))) == []
+    assert findings(MadeUpLibc(keys(7))) == [(Severity.WARNING, "tls-keys-nearly-full")]
+    assert findings(MadeUpLibc(keys(8))) == [(Severity.ERROR, "tls-keys-nearly-full")]
+    ground = context(MadeUpLibc(keys(7)))
+    named, slots, _ = tls_keys.analyze(ground)
+    (found,) = tls_findings.analyze(ground, named, slots)
+    assert "7 of 8 keys" in found.message
+    assert "no destructor 4, program 3" in found.message
+
+
+def test_values_that_nobody_frees() -> None:
+    key = TlsKey(0, 1, 0)
+    leak = [(Severity.NOTE, "tls-value-leak")]
+    assert findings(MadeUpLibc((key,), {2: {0: HEAP.low}, 3: {0: ARENA.low}})) == leak
+    assert findings(MadeUpLibc((key,), {2: {0: HEAP.low}, 3: {0: HEAP.low}})) == []  # shared
+    assert findings(MadeUpLibc((key,), {1: {0: HEAP.low}})) == []  # lives as long as the process
+    assert findings(MadeUpLibc((key,), {2: {0: 5}, 3: {0: STACKS[3].low}, 4: {0: DATA.low}})) == []
+    assert findings(MadeUpLibc((TlsKey(0, 1, 0x40_1000),), {2: {0: HEAP.low}})) == []
+
+
+def test_variables_of_blocks() -> None:
+    libc = MadeUpLibc()
+    area = AddressRange.sized(STACKS[2].high - 256, 64)
+    libc.blocks = (
+        TlsBlock("/bin/program", 1, area, Source.DESCRIPTOR),
+        TlsBlock("/lib/late.so", 2, None, Source.DESCRIPTOR),
+        TlsBlock("/lib/unknown.so", 3, area, Source.DESCRIPTOR),
+    )
+    asked: list[str] = []
+
+    def variables_of(module: Module) -> list[NamedBytes]:
+        asked.append(module.name)
+        return [NamedBytes("late", 60, 8), NamedBytes("b", 8, 4), NamedBytes("a", 0, 8), NamedBytes("far", 1 << 40, 4)]
+
+    memory = SegmentMemory([(area.low, bytes(range(10)))])
+    storage = tls_variables.analyze(context(libc, memory), variables_of, frozenset((2,)))
+    assert asked == ["program"]
+    assert list(storage.threads) == [2]
+    found = storage.threads[2]
+    # What leaves the block is no variable of it; what was not captured has no bytes.
+    assert [(v.name, v.address - area.low, v.data) for v in found.variables] == [
+        ("a", 0, bytes(range(8))),
+        ("b", 8, None),
+    ]
+    assert [entry.symbol for entry in found.destructors] == ["destroy", None]
+    assert storage.gaps == ()
+
+
+def test_without_a_libc_there_is_nothing() -> None:
+    ground = context(MadeUpLibc())
+    bare = Context(ground.snapshot, ground.symbols, None, LibcThreads())
+    assert tls_keys.analyze(bare) == ((), {}, ())
+    assert tls_variables.analyze(bare, lambda _module: ()).threads == {}

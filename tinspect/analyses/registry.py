@@ -1,0 +1,163 @@
+"""Finds the runtime's registries in a target, says what must be captured of them, and reads their records."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tinspect.errors import FormatError, MemoryUnreadable
+from tinspect.formats import registry as form
+from tinspect.model.address import AddressRange
+from tinspect.model.gap import Gap
+from tinspect.model.module import Module
+from tinspect.symbols.protocol import Symbolizer
+from tinspect.target.memory import MemoryReader
+from tinspect.target.plan import CapturePlan
+from tinspect.target.target import Target
+
+_FIRST_PAGE = 4096
+_MOST_TABLES = 1 << 20
+# The note's head and padded owner: Elf64_Nhdr {namesz, descsz, type}, then "tinspect".
+_NOTE = struct.pack("<III12s", len(form.NOTE_OWNER) + 1, 8, form.NOTE_TYPE, form.NOTE_OWNER.encode())
+# Threads may be born between the plan and the stop: their slots are copied as well.
+_SPARE_SLOTS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryRecords:
+    """One registry as it was read. ``address`` is that of its header."""
+
+    address: int
+    header: form.Header
+    records: tuple[form.Record, ...]
+
+    def of_kind(self, kind: form.Kind) -> tuple[form.Record, ...]:
+        """The live records of one kind, by slot."""
+        return tuple(record for record in self.records if record.kind == kind)
+
+
+def find_registries(target: Target, symbols: Symbolizer) -> tuple[tuple[int, ...], tuple[Gap, ...]]:
+    """The header addresses of all registries: by note, by symbol, by mapping; and why one that is there cannot be used."""
+    found: dict[int, None] = {}
+    gaps: list[Gap] = []
+    for anchor in _anchors(target, symbols):
+        try:
+            address = form.parse_anchor(target.memory.read(anchor, form.ANCHOR_SIZE))
+        except FormatError as error:
+            gaps.append(Gap("scopes", str(error)))
+            continue
+        except MemoryUnreadable:
+            continue
+        if address:
+            found[address] = None
+    for mapping in target.mappings:
+        if mapping.name == form.MAPPING_NAME and _begins_registry(target.memory, mapping.range.low):
+            found[mapping.range.low] = None
+    return tuple(found), tuple(gaps)
+
+
+def _anchors(target: Target, symbols: Symbolizer) -> Iterator[int]:
+    seen: set[int] = set()
+    for module in target.modules:
+        anchor = _anchor_by_note(target.memory, module)
+        if anchor is not None and anchor not in seen:
+            seen.add(anchor)
+            yield anchor
+    if not seen:
+        # A stripped-down section layout may have moved the note: the symbol is the second way.
+        anchor = symbols.find_address(form.ANCHOR_SYMBOL)
+        if anchor is not None:
+            yield anchor
+
+
+def _anchor_by_note(memory: MemoryReader, module: Module) -> int | None:
+    if module.is_vdso:
+        return None
+    low = module.range.low
+    try:
+        page = memory.read(low, min(_FIRST_PAGE, module.range.size))
+    except MemoryUnreadable:
+        return None
+    found = page.find(_NOTE)
+    position = found + len(_NOTE)
+    if found < 0 or position + 8 > len(page):
+        return None
+    distance = int.from_bytes(page[position : position + 8], "little", signed=True)
+    return (low + position + distance) & (1 << 64) - 1
+
+
+def _begins_registry(memory: MemoryReader, address: int) -> bool:
+    try:
+        return memory.read(address, 8) == b"TINSPREG"
+    except MemoryUnreadable:
+        return False
+
+
+def plan_capture(target: Target, addresses: tuple[int, ...]) -> CapturePlan:
+    """The ranges that hold the registries' headers, tables and used slots now."""
+    wanted: list[AddressRange] = []
+    for address in addresses:
+        try:
+            header, tables = _read_tables(target.memory, address)
+        except (FormatError, MemoryUnreadable):
+            continue
+        wanted.append(AddressRange.sized(address, len(tables)))
+        for arena in form.parse_arenas(tables, header):
+            slots = min(form.used_slots(arena, header) + _SPARE_SLOTS, arena.count)
+            end = min(arena.address + slots * arena.stride, 1 << 64)
+            if arena.address < end:
+                wanted += _mapped(target, AddressRange(arena.address, end))
+    return CapturePlan(fixed=tuple(wanted))
+
+
+def _mapped(target: Target, area: AddressRange) -> Iterator[AddressRange]:
+    for mapping in target.mappings.overlapping(area):
+        part = mapping.range.intersection(area)
+        if part is not None:
+            yield part
+
+
+def read_registries(
+    memory: MemoryReader, addresses: tuple[int, ...]
+) -> tuple[tuple[RegistryRecords, ...], tuple[Gap, ...]]:
+    """Every live record of every registry, and what could not be read of them."""
+    found: list[RegistryRecords] = []
+    gaps: list[Gap] = []
+    for address in addresses:
+        try:
+            found.append(_read_registry(memory, address, gaps))
+        except FormatError as error:
+            gaps.append(Gap("scopes", str(error)))
+        except MemoryUnreadable:
+            gaps.append(Gap("scopes", f"the runtime's registry at {address:#x} cannot be read."))
+    return tuple(found), tuple(gaps)
+
+
+def _read_tables(memory: MemoryReader, address: int) -> tuple[form.Header, bytes]:
+    header = form.parse_header(memory.read(address, form.HEADER_SIZE))
+    return header, memory.read(address, min(header.tables_size, _MOST_TABLES))
+
+
+def _read_registry(memory: MemoryReader, address: int, gaps: list[Gap]) -> RegistryRecords:
+    header, tables = _read_tables(memory, address)
+    fields = form.parse_fields(tables, header)
+    records: list[form.Record] = []
+    for arena in form.parse_arenas(tables, header):
+        size = form.used_slots(arena, header) * arena.stride
+        if arena.kind not in fields or not size:
+            continue
+        try:
+            data = memory.read(arena.address, size)
+        except (MemoryUnreadable, ValueError):
+            gaps.append(Gap("scopes", f"{size} bytes of the runtime's registry at {arena.address:#x} cannot be read."))
+            continue
+        records += form.parse_records(data, arena, fields[arena.kind])
+    torn = sum(record.torn for record in records)
+    if torn:
+        gaps.append(
+            Gap("scopes", f"{torn} records of the runtime's registry were being written: they are shown as torn.")
+        )
+    if header.epoch & 1:
+        gaps.append(Gap("scopes", "the runtime was giving out a record at that moment: one may be missing or new."))
+    return RegistryRecords(address, header, tuple(records))

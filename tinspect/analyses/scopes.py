@@ -1,0 +1,172 @@
+"""What the scoped-thread runtime says of its threads, scopes, loans, locks and keys, read through its registry."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tinspect.analyses.context import Context
+from tinspect.analyses.registry import RegistryRecords, read_registries
+from tinspect.formats.registry import Kind, Record
+from tinspect.model.address import AddressRange
+from tinspect.model.gap import Gap
+from tinspect.model.lock import Lock
+from tinspect.model.report import Finding, Severity
+from tinspect.model.scope import Loan, RuntimeKey, RuntimeThread, Scope
+from tinspect.model.source import Source
+
+_STATES = ("unknown", "starting", "running", "parked", "blocked", "in destructors", "finished", "terminated", "gone")
+_ENDED = frozenset({"finished", "terminated", "gone", "unknown"})
+_WAITS = (
+    None, "park", "join", "scope", "mutex", "rwlock read", "rwlock write", "condvar", "once", "barrier", "reentrant", "sleep",
+)  # fmt: skip
+_LOCKS = ("lock", "mutex", "rwlock", "condvar", "once", "barrier", "reentrant")
+_PHASES = ("unknown", "body", "joining", "done")
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Everything the registries told; ``by_tid`` are the living threads. Empty when the target does not use the runtime."""
+
+    by_tid: Mapping[int, RuntimeThread] = field(default_factory=dict)
+    scopes: tuple[Scope, ...] = ()
+    locks: tuple[Lock, ...] = ()
+    keys: tuple[RuntimeKey, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+
+
+def analyze(context: Context, registries: Sequence[int]) -> Runtime:
+    """Reads the registries whose headers lie at ``registries``."""
+    found, gaps = read_registries(context.snapshot.memory, tuple(registries))
+    readings = [_Reading(context, records) for records in found]
+    return Runtime(
+        {thread.tid: thread for reading in readings for thread in reading.threads if thread.state not in _ENDED},
+        tuple(scope for reading in readings for scope in reading.scopes()),
+        tuple(lock for reading in readings for lock in reading.locks()),
+        tuple(key for reading in readings for key in reading.named_keys()),
+        tuple(finding for reading in readings for finding in reading.findings()),
+        gaps,
+    )
+
+
+class _Reading:
+    """The records of one registry, with the runtime's thread ids told as tids."""
+
+    def __init__(self, context: Context, records: RegistryRecords) -> None:
+        # The runtime knows tids as its own pid namespace numbers them.
+        self._tids = {thread.namespace_tid or thread.tid: thread.tid for thread in context.snapshot.threads}
+        self._records = records
+        self._threads = {record.id: record for record in records.of_kind(Kind.THREAD)}
+        self._thread_addresses = {record.address: record.id for record in self._threads.values()}
+        self.threads = tuple(self._thread(record) for record in self._threads.values())
+
+    def _tid(self, identity: int) -> int | None:
+        record = self._threads.get(identity)
+        return self._tids.get(record.number("tid")) if record is not None else None
+
+    def _thread(self, record: Record) -> RuntimeThread:
+        wait = record.number("wait_kind")
+        waits_kind = _WAITS[wait] if wait < len(_WAITS) else None
+        return RuntimeThread(
+            id=record.id,
+            tid=self._tids.get(record.number("tid"), record.number("tid")),
+            pthread=record.number("pthread") or None,
+            parent=record.link("parent") or None,
+            scope=record.link("scope") or None,
+            name=record.text("name"),
+            state=_word(_STATES, record.number("state")),
+            stack=_range(record, "stack_low", "stack_high"),
+            guard=_range(record, "guard_low", "guard_high"),
+            signal_stack=_range(record, "altstack_low", "altstack_high"),
+            entry=record.number("entry") or None,
+            waits_kind=waits_kind,
+            waits_address=(record.number("wait_address") or None) if waits_kind else None,
+            panic_message=record.text("panic") or None,
+        )
+
+    def scopes(self) -> Iterator[Scope]:
+        """Every scope with its living children and its loans, by id."""
+        children: dict[int, list[int]] = defaultdict(list)
+        for thread in self.threads:
+            if thread.scope and thread.state not in _ENDED:
+                children[thread.scope].append(thread.tid)
+        loans: dict[int, list[Loan]] = defaultdict(list)
+        for loan in self._loans():
+            loans[loan.scope].append(loan)
+        for record in sorted(self._records.of_kind(Kind.SCOPE), key=lambda r: r.id):
+            yield Scope(
+                id=record.id,
+                owner_tid=self._tid(record.link("owner")),
+                parent=record.link("parent") or None,
+                name=record.text("name"),
+                phase=_word(_PHASES, record.number("phase")),
+                running=record.number("running"),
+                panicked=bool(record.number("panicked")),
+                closed=bool(record.number("closed")),
+                threads=tuple(sorted(children[record.id])),
+                borrows=tuple(loans[record.id]),
+                created_at=record.number("created_pc") or None,
+                frame=record.number("frame") or None,
+                orphaned=bool(record.number("orphaned")),
+            )
+
+    def _loans(self) -> Iterator[Loan]:
+        for record in self._records.of_kind(Kind.LOAN):
+            area = _range(record, "low", "high")
+            if area is None or record.torn:
+                continue
+            yield Loan(
+                range=area,
+                mode="exclusive" if record.number("exclusive") else "shared",
+                lender_tid=self._tid(record.link("lender")),
+                lender_frame=record.number("lender_frame") or None,
+                borrower_tid=self._tid(record.link("borrower")),
+                scope=record.link("scope"),
+                taken_at=record.number("taken_pc") or None,
+            )
+
+    def locks(self) -> Iterator[Lock]:
+        """The named locks, with the threads that wait for them."""
+        for record in self._records.of_kind(Kind.LOCK):
+            address = record.number("address")
+            waiting = (t.tid for t in self.threads if t.waits_address == address and t.state not in _ENDED)
+            yield Lock(
+                address=address,
+                kind=_word(_LOCKS, record.number("kind")),
+                source=Source.REGISTRY,
+                name=record.text("name"),
+                owner_tid=self._tid(record.number("owner")),
+                waiters=tuple(sorted(waiting)),
+                poisoned=bool(record.number("poisoned")),
+            )
+
+    def named_keys(self) -> Iterator[RuntimeKey]:
+        """The thread-local keys the runtime made, by the names their program gave them."""
+        for record in self._records.of_kind(Kind.KEY):
+            yield RuntimeKey(record.number("pthread_key"), record.text("name"), record.number("destructor"))
+
+    def joined_tid(self, address: int) -> int | None:
+        """The thread whose record lies at ``address``: what a joiner waits for."""
+        return self._tid(self._thread_addresses.get(address, 0))
+
+    def findings(self) -> Iterator[Finding]:
+        """Threads that ended behind the runtime's back, panics, and scopes that lost their owner."""
+        alive = set(self._tids.values())
+        for thread in self.threads:
+            if thread.state not in _ENDED and thread.state != "starting" and thread.tid not in alive:
+                message = f"the runtime believes thread {thread.tid} ({thread.name or 'unnamed'}) is {thread.state}, but it has ended."
+                yield Finding(Severity.WARNING, "thread-lost", message)
+        for scope in self._records.of_kind(Kind.SCOPE):
+            if scope.number("orphaned"):
+                yield Finding(Severity.WARNING, "scope-orphaned", f"scope {scope.id} lost its owner in a fork.")
+
+
+def _range(record: Record, low: str, high: str) -> AddressRange | None:
+    start, end = record.number(low), record.number(high)
+    return AddressRange(start, end) if 0 < start < end else None
+
+
+def _word(words: tuple[str, ...], index: int) -> str:
+    return words[index] if index < len(words) else words[0]

@@ -1,0 +1,73 @@
+"""What is wrong, or about to go wrong, with the alternate signal stacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+
+from tinspect.analyses.context import Context
+from tinspect.model.address import AddressRange
+from tinspect.model.report import Finding, Severity
+from tinspect.model.stack import SignalStack, StackBounds
+from tinspect.target.target import PageFlag
+
+AT_MINSIGSTKSZ = 51  # linux/auxvec.h: what the kernel needs for a signal frame on this CPU (AVX-512, AMX)
+
+
+def analyze(
+    context: Context, signal_stacks: Mapping[int, SignalStack], bounds: Mapping[int, StackBounds]
+) -> tuple[Finding, ...]:
+    """Alternate stacks that are too small, unguarded, shared, unmapped, or that lie on a thread's stack."""
+    areas = {tid: stack.range for tid, stack in signal_stacks.items() if stack.range is not None}
+    found = [*_shared(areas)]
+    for tid, area in areas.items():
+        found += _too_small(context, tid, area)
+        found += _placement(context, tid, area, bounds)
+    return tuple(found)
+
+
+def _too_small(context: Context, tid: int, area: AddressRange) -> Iterator[Finding]:
+    auxiliary = context.snapshot.facts.auxv.get(AT_MINSIGSTKSZ)
+    need = auxiliary if auxiliary is not None else context.snapshot.architecture.minimum_signal_stack
+    if area.size < need:
+        message = f"its alternate signal stack has {area.size} bytes; a signal frame alone needs {need} on this CPU."
+        yield Finding(Severity.ERROR, "altstack-too-small", message, tid)
+
+
+def _shared(areas: Mapping[int, AddressRange]) -> Iterator[Finding]:
+    ordered = sorted((area, tid) for tid, area in areas.items())
+    for (area, tid), (following, other) in pairwise(ordered):
+        if area.overlaps(following):
+            message = f"its alternate signal stack overlaps that of thread {other}: two signals at once corrupt both."
+            yield Finding(Severity.ERROR, "altstack-shared", message, tid)
+
+
+def _placement(context: Context, tid: int, area: AddressRange, bounds: Mapping[int, StackBounds]) -> Iterator[Finding]:
+    cached = next((c for c in context.libc_threads.cached if c.range.overlaps(area)), None)
+    if cached is not None:
+        yield Finding(
+            Severity.ERROR, "altstack-freed", "its alternate signal stack lies in the stack of a finished thread.", tid
+        )
+    other = next((o for o, stack in bounds.items() if stack.range.overlaps(area)), None)
+    if other is not None:
+        whose = "its own stack" if other == tid else f"the stack of thread {other}"
+        severity = Severity.NOTE if other == tid else Severity.WARNING
+        yield Finding(severity, "altstack-on-stack", f"its alternate signal stack lies on {whose}.", tid)
+        return
+    mapping = context.snapshot.mappings.find(area.low)
+    if mapping is None or not mapping.is_writable:
+        yield Finding(
+            Severity.ERROR, "altstack-unmapped", "its alternate signal stack lies in memory that is not writable.", tid
+        )
+    elif cached is None and not _guarded(context, area):
+        message = "no guard lies below its alternate signal stack: an overflow in a handler would go unnoticed."
+        yield Finding(Severity.NOTE, "altstack-no-guard", message, tid)
+
+
+def _guarded(context: Context, area: AddressRange) -> bool:
+    """Whether the page below cannot be touched: unmapped, without permissions, or with an installed guard."""
+    below = context.snapshot.mappings.find(area.low - 1)
+    if below is None or not below.is_writable:
+        return True
+    page = AddressRange(area.low - 1, area.low)
+    return any(run.flag is PageFlag.GUARD and run.range.overlaps(page) for run in context.snapshot.pages or ())

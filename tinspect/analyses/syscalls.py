@@ -1,0 +1,103 @@
+"""System calls in words: name and arguments of the call a thread waits in (tables: python-ptrace's prototypes)."""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+
+from tinspect.arch import Architecture
+from tinspect.model.thread import SyscallState, Thread
+
+# linux/futex.h.
+_FUTEX_OPERATIONS = (
+    "FUTEX_WAIT", "FUTEX_WAKE", "FUTEX_FD", "FUTEX_REQUEUE", "FUTEX_CMP_REQUEUE", "FUTEX_WAKE_OP", "FUTEX_LOCK_PI",
+    "FUTEX_UNLOCK_PI", "FUTEX_TRYLOCK_PI", "FUTEX_WAIT_BITSET", "FUTEX_WAKE_BITSET", "FUTEX_WAIT_REQUEUE_PI",
+    "FUTEX_CMP_REQUEUE_PI", "FUTEX_LOCK_PI2",
+)  # fmt: skip
+_FUTEX_COMMAND = 127
+_FUTEX_FLAGS = ((128, "FUTEX_PRIVATE_FLAG"), (256, "FUTEX_CLOCK_REALTIME"))
+
+
+@cache
+def _names(architecture: str) -> dict[int, str]:
+    """Numbers to names; empty for an architecture python-ptrace has no table of."""
+    try:
+        module = importlib.import_module(f"ptrace.syscall.linux.{architecture}")
+    except ImportError:
+        return {}
+    names: dict[int, str] = module.SYSCALL_NAMES
+    return names
+
+
+@cache
+def _prototypes() -> dict[str, tuple[str, tuple[tuple[str, str], ...]]]:
+    prototypes: dict[str, tuple[str, tuple[tuple[str, str], ...]]]
+    prototypes = importlib.import_module("ptrace.syscall.prototypes").SYSCALL_PROTOTYPES
+    return prototypes
+
+
+def find_syscall(thread: Thread, architecture: Architecture) -> SyscallState | None:
+    """The call the thread stands in, by the kernel's word or by its registers; None when it runs user code."""
+    if thread.syscall is not None:
+        return thread.syscall if thread.syscall.number >= 0 else None
+    if thread.registers is None or architecture.syscall_number != "orig_rax":
+        # Elsewhere the number's register is not preserved for a look from outside: only the kernel can tell.
+        return None
+    number = thread.registers.get("orig_rax") or 0
+    if number >= 1 << 31:  # -1: not in a system call
+        return None
+    return SyscallState(number, tuple(thread.registers.get(name) or 0 for name in architecture.syscall_arguments))
+
+
+def syscall_name(number: int, architecture: Architecture) -> str:
+    """The name of a system call, or "syscall_N" for a number the tables don't have."""
+    return _names(architecture.name).get(number, f"syscall_{number}")
+
+
+def describe_syscall(state: SyscallState, architecture: Architecture) -> str:
+    """The call as a C programmer would write it: ``futex(0x7f…, FUTEX_WAIT|FUTEX_PRIVATE_FLAG, 2, NULL)``."""
+    name = syscall_name(state.number, architecture)
+    prototype = _prototypes().get(name)
+    if prototype is None:
+        return f"{name}({', '.join(hex(value) for value in state.arguments)})"
+    parameters = prototype[1]
+    if name == "futex" and not _futex_wants_all(state.arguments[1]):
+        parameters = parameters[:4]
+    shown = [
+        _describe_argument(name, kind, word, value)
+        for (kind, word), value in zip(parameters, state.arguments, strict=False)
+    ]
+    return f"{name}({', '.join(shown)})"
+
+
+def _describe_argument(call: str, kind: str, word: str, value: int) -> str:
+    if call == "futex" and word == "op":
+        return _describe_futex_operation(value)
+    if "*" in kind or word in {"addr", "start"}:
+        return hex(value) if value else "NULL"
+    bits = 64 if kind in {"long", "unsigned long", "size_t", "ssize_t", "off_t", "loff_t", "u64"} else 32
+    value &= (1 << bits) - 1
+    unsigned = kind.startswith(("unsigned", "u", "size_t"))
+    return str(value if unsigned or value < 1 << (bits - 1) else value - (1 << bits))
+
+
+def _describe_futex_operation(value: int) -> str:
+    command = value & _FUTEX_COMMAND
+    words = [_FUTEX_OPERATIONS[command] if command < len(_FUTEX_OPERATIONS) else str(command)]
+    words += [name for bit, name in _FUTEX_FLAGS if value & bit]
+    return "|".join(words)
+
+
+def _futex_wants_all(operation: int) -> bool:
+    return operation & _FUTEX_COMMAND not in {0, 1}
+
+
+def is_futex_wait(state: SyscallState, architecture: Architecture) -> bool:
+    """Whether the call waits for a futex (futex(2): FUTEX_WAIT, _LOCK_PI, _WAIT_BITSET, _WAIT_REQUEUE_PI, _LOCK_PI2)."""
+    return syscall_name(state.number, architecture) == "futex" and state.arguments[1] & _FUTEX_COMMAND in {
+        0,
+        6,
+        9,
+        11,
+        13,
+    }

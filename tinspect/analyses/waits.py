@@ -1,0 +1,108 @@
+"""What does each thread wait for: a lock, a condition, another thread's end, or just a system call?
+
+The call stack tells which of pthread's waits a futex belongs to; without one it stays "futex". The owner is read from the lock itself
+where its layout is fixed by the ABI (glibc's and musl's pthread_mutex_t), never concluded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tinspect.analyses.context import Context
+from tinspect.analyses.syscalls import describe_syscall, find_syscall, is_futex_wait, syscall_name
+from tinspect.errors import MemoryUnreadable
+from tinspect.model.frame import CallStack
+from tinspect.model.lock import Waiter, WaitKind
+from tinspect.model.scope import RuntimeThread
+from tinspect.model.source import Source
+from tinspect.model.thread import SyscallState, Thread
+from tinspect.target.memory import read_uint32
+
+# Functions of libc that wait on a futex for a reason a reader knows by name.
+_CONDITION = ("pthread_cond_", "__pthread_cond_", "__private_cond_")
+_JOIN = (
+    "pthread_join",
+    "__pthread_join",
+    "__pthread_clockjoin",
+    "pthread_timedjoin",
+    "__pthread_timedjoin",
+    "thrd_join",
+)
+_MUTEX = ("pthread_mutex_", "__pthread_mutex_", "___pthread_mutex_")
+_FRAMES_LOOKED_AT = 6
+
+# Where the owner's tid lies, from the futex word on, and its bits: glibc {lock 0, count 4, owner 8}; musl keeps it in the lock word
+# itself, but writes EBUSY there for a lock of the normal type, which records no owner (musl src/thread/pthread_mutex_trylock.c).
+_OWNER = {"glibc": (8, 0xFFFFFFFF), "musl": (0, 0x3FFFFFFF)}
+_MUSL_NORMAL = 16
+
+
+def analyze(context: Context, registry: Mapping[int, RuntimeThread] | None = None) -> dict[int, Waiter]:
+    """What every waiting thread waits for, by tid. Threads that run user code are missing."""
+    found = {}
+    for thread in context.snapshot.threads:
+        state = find_syscall(thread, context.snapshot.architecture)
+        if state is None:
+            continue
+        waiter = _from_registry(context, (registry or {}).get(thread.tid), state)
+        found[thread.tid] = waiter or _wait_of(context, thread, state)
+    return found
+
+
+def _wait_of(context: Context, thread: Thread, state: SyscallState) -> Waiter:
+    architecture = context.snapshot.architecture
+    name, words = syscall_name(state.number, architecture), describe_syscall(state, architecture)
+    source = Source.KERNEL if thread.syscall is not None else Source.REGISTERS
+    if not is_futex_wait(state, architecture):
+        return Waiter(WaitKind.SYSCALL, source, None, None, name, words)
+    address = state.arguments[0]
+    kind = _futex_kind(context.call_stacks.get(thread.tid))
+    if kind is WaitKind.FUTEX:
+        return Waiter(kind, source, address, None, name, words)
+    return Waiter(kind, Source.UNWIND, address, _owner(context, kind, address), name, words)
+
+
+def _futex_kind(call_stack: CallStack | None) -> WaitKind:
+    for frame in call_stack.frames[:_FRAMES_LOOKED_AT] if call_stack else ():
+        function = frame.function or ""
+        if function.startswith(_CONDITION):
+            return WaitKind.CONDVAR
+        if function.startswith(_JOIN):
+            return WaitKind.JOIN
+        if function.startswith(_MUTEX):
+            return WaitKind.MUTEX
+    return WaitKind.FUTEX
+
+
+def _owner(context: Context, kind: WaitKind, address: int) -> int | None:
+    """The thread that must act first: the lock's holder, or the thread that is joined."""
+    tids = {thread.tid for thread in context.snapshot.threads}
+    if kind is WaitKind.JOIN:
+        # Both libcs join by waiting on a word inside the other thread's descriptor.
+        joined = (d for d in context.libc_threads.descriptors.values() if d.address <= address < d.address + d.size)
+        return next((d.tid for d in joined), None)
+    if kind is not WaitKind.MUTEX or context.libc is None:
+        return None
+    offset, mask = _OWNER.get(context.libc.info.name, (0, 0))
+    try:
+        owner = read_uint32(context.snapshot.memory, address + offset) & mask
+    except MemoryUnreadable:
+        return None
+    if context.libc.info.name == "musl" and owner == _MUSL_NORMAL:
+        return None
+    return owner if owner in tids else None
+
+
+def _from_registry(context: Context, runtime: RuntimeThread | None, state: SyscallState) -> Waiter | None:
+    if runtime is None or runtime.waits_kind is None:
+        return None
+    architecture = context.snapshot.architecture
+    kinds = {"mutex": WaitKind.MUTEX, "condvar": WaitKind.CONDVAR, "join": WaitKind.JOIN}
+    return Waiter(
+        kinds.get(runtime.waits_kind, WaitKind.FUTEX),
+        Source.REGISTRY,
+        runtime.waits_address or (state.arguments[0] if is_futex_wait(state, architecture) else None),
+        None,
+        syscall_name(state.number, architecture),
+        describe_syscall(state, architecture),
+    )

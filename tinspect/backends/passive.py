@@ -1,0 +1,233 @@
+"""A running process captured without stopping it, without one signal and without one EINTR.
+
+Registers come from the kernel (BPF task iterator, or /proc/PID/task/TID/syscall), then memory, then the kernel is asked again. A thread
+that was off the CPU both times, with the same count of context switches, has not run in between: its registers and its memory are of
+one moment, exactly. One that ran is read again a few times, then shown without what could not be had.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from tinspect.arch import Architecture
+from tinspect.backends.kernel_tasks import read_kernel_tasks
+from tinspect.backends.page_runs import read_page_runs, stack_areas
+from tinspect.backends.plan_reader import joined, list_pointers, process_parts, read_touched, stack_parts, thread_parts
+from tinspect.backends.proc_files import ProcFiles
+from tinspect.backends.process_memory import ProcessScanner, UnchangingMemory
+from tinspect.backends.running_process import RunningProcess
+from tinspect.errors import TargetLost, TargetRefused
+from tinspect.formats.signal_stack import signal_stack_of
+from tinspect.model.address import AddressRange
+from tinspect.model.gap import Gap
+from tinspect.model.registers import RegisterSet
+from tinspect.model.source import Source
+from tinspect.model.stack import SignalStack
+from tinspect.model.thread import Exactness, SyscallState, Thread
+from tinspect.target.memory import LayeredMemory, MemoryReader, SegmentMemory
+from tinspect.target.plan import CapturePlan
+from tinspect.target.target import PageFlag, PageRun, Snapshot
+
+# A thread that runs now may wait a moment later; one that still runs after these looks is busy.
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One thread as it was seen at one instant. ``switches`` None: it ran, or cannot be told not to have."""
+
+    switches: int | None
+    registers: RegisterSet | None
+    thread_pointer: int | None = None
+    syscall: SyscallState | None = None
+    signal_stack: SignalStack | None = None
+
+
+class Observer(Protocol):
+    """A way to see every thread's registers and context switches without stopping it."""
+
+    def look(self) -> Mapping[int, Sight]:
+        """All threads now, by tid. Raises TargetRefused, TargetLost."""
+        ...
+
+
+class KernelObserver:
+    """By the BPF task iterator: all registers, thread pointers and alternate stacks."""
+
+    def __init__(self, pid: int, architecture: Architecture) -> None:
+        self._pid = pid
+        self._architecture = architecture
+
+    def look(self) -> Mapping[int, Sight]:
+        """See Observer."""
+        return {
+            task.tid: Sight(
+                None if task.on_cpu else task.switches,
+                None if task.on_cpu else task.registers,
+                None if task.on_cpu else task.thread_pointer,
+                None,
+                signal_stack_of(
+                    task.altstack_low,
+                    task.altstack_size,
+                    task.altstack_flags,
+                    task.registers.sp if task.registers is not None and not task.on_cpu else None,
+                    Source.BPF,
+                ),
+            )
+            for task in read_kernel_tasks(self._pid, self._architecture, registers=True)
+        }
+
+
+class ProcObserver:
+    """By /proc/PID/task/TID/syscall and status: pc, sp and the system call of threads that wait; no other register."""
+
+    def __init__(self, proc: ProcFiles, architecture: Architecture) -> None:
+        self._proc = proc
+        self._layout = architecture.registers
+
+    def look(self) -> Mapping[int, Sight]:
+        """See Observer."""
+        return {tid: self._look_at(tid) for tid in self._proc.tids()}
+
+    def _look_at(self, tid: int) -> Sight:
+        try:
+            before = self._switches(tid)
+            line = self._proc.syscall(tid)
+            after = self._switches(tid)
+        except (TargetLost, TargetRefused):
+            return Sight(None, None)
+        if line.pc is None or line.sp is None or before is None or before != after:
+            return Sight(None, None)
+        registers = RegisterSet((self._layout.pc, self._layout.sp), (line.pc, line.sp), line.pc, line.sp)
+        return Sight(before, registers, None, line.call)
+
+    def _switches(self, tid: int) -> int | None:
+        status = self._proc.status(tid)
+        if status.voluntary_switches is None or status.involuntary_switches is None:
+            return None
+        return status.voluntary_switches + status.involuntary_switches
+
+
+class PassiveBackend:
+    """Fulfils ``target.Backend``; nothing in it stops the target."""
+
+    def __init__(self, process: RunningProcess, observer: Observer, missing: tuple[Gap, ...] = ()) -> None:
+        self._process = process
+        self._observer = observer
+        self._missing = missing
+
+    @property
+    def target(self) -> RunningProcess:
+        """The process as it runs."""
+        return self._process
+
+    @property
+    def scanner(self) -> ProcessScanner:
+        """Searches the memory of the process as it runs."""
+        return ProcessScanner(self._process.pid)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def capture(self, plan: CapturePlan) -> Snapshot:
+        """The process read without a stop. Raises TargetLost, TargetRefused."""
+        process = self._process
+        try:
+            settled, last, rounds = self._settle(plan)
+            shared = joined(read_touched(process.pid, process_parts(plan, process.memory)))
+        except OSError as error:
+            raise TargetLost(f"Process {process.pid} could not be read: {error.strerror}.") from None
+        captured = LayeredMemory([*rounds, shared])
+        threads = tuple(self._threads(settled, last))
+        stacks = {tid: sight.signal_stack for tid, sight in last.items() if sight.signal_stack is not None}
+        pages, gaps = self._pages(threads, captured, plan, stacks)
+        return Snapshot(
+            kind=process.kind,
+            architecture=process.architecture,
+            facts=process.facts,
+            memory=LayeredMemory([captured, UnchangingMemory(process.memory, process.mappings)]),
+            mappings=process.mappings,
+            modules=process.modules,
+            files=process.files,
+            threads=threads,
+            pages=pages,
+            guard_flags_known=pages is not None and all(run.flag is not PageFlag.MAYBE_GUARD for run in pages),
+            signal_stacks=stacks,
+            pause_us=0,
+            gaps=(*self._missing, *(_busy_gap(tid) for tid in last if tid not in settled), *gaps),
+        )
+
+    def _settle(self, plan: CapturePlan) -> tuple[Mapping[int, Sight], Mapping[int, Sight], list[SegmentMemory]]:
+        """Reads the threads that wait; those that ran meanwhile again, a bounded number of times.
+
+        Gives the sights that were proved, all threads as seen last, and what was read, the latest first. Threads have stacks and
+        descriptors of their own, so no round holds older bytes of a thread that a later one settled.
+        """
+        settled: dict[int, Sight] = {}
+        rounds: list[SegmentMemory] = []
+        before = self._observer.look()
+        for attempt in range(_ATTEMPTS):
+            time.sleep(0.001 * attempt)  # a busy thread gets the time to come to a wait
+            waiting = {tid: sight for tid, sight in before.items() if tid not in settled and sight.switches is not None}
+            areas = [area for tid, sight in waiting.items() for area in self._areas(tid, sight, plan)]
+            rounds.insert(0, joined(read_touched(self._process.pid, areas)))
+            before = self._observer.look()
+            settled |= {t: s for t, s in waiting.items() if t in before and before[t].switches == s.switches}
+            if before.keys() <= settled.keys():
+                break
+        return {tid: sight for tid, sight in settled.items() if tid in before}, before, rounds
+
+    def _areas(self, tid: int, sight: Sight, plan: CapturePlan) -> Iterable[AddressRange]:
+        process = self._process
+        thread = Thread(tid, registers=sight.registers, thread_pointer=sight.thread_pointer)
+        yield from thread_parts(thread, plan, process.memory)
+        yield from stack_parts(thread, plan, process.memory, process.mappings, process.architecture.red_zone)
+
+    def _threads(self, settled: Mapping[int, Sight], last: Mapping[int, Sight]) -> Iterable[Thread]:
+        known = {thread.tid: thread for thread in self._process.threads}
+        for tid in sorted(last, key=lambda tid: (tid != self._process.pid, tid)):
+            thread = known.get(tid) or self._process.proc.thread(tid)
+            if thread is None:
+                continue
+            sight = settled.get(tid)
+            if sight is None:
+                yield replace(thread, thread_pointer=last[tid].thread_pointer, exactness=Exactness.TORN)
+            else:
+                yield replace(
+                    thread,
+                    registers=sight.registers,
+                    thread_pointer=sight.thread_pointer,
+                    syscall=sight.syscall,
+                    exactness=Exactness.UNMOVED,
+                )
+
+    def _pages(
+        self, threads: tuple[Thread, ...], memory: MemoryReader, plan: CapturePlan, stacks: Mapping[int, SignalStack]
+    ) -> tuple[tuple[PageRun, ...] | None, tuple[Gap, ...]]:
+        # Threads without a known thread pointer are found by libc's lists.
+        listed = [Thread(0, thread_pointer=pointer) for pointer in list_pointers(plan, memory)]
+        areas = stack_areas((*threads, *listed), memory, plan.stack_rule, self._process.mappings, stacks.values())
+        try:
+            return read_page_runs(self._process.pid, areas), ()
+        except OSError as error:
+            why = f"/proc/{self._process.pid}/pagemap cannot be read ({error.strerror}): peak use and guards are not known."
+            return None, (Gap("pages", why),)
+
+
+def _busy_gap(tid: int) -> Gap:
+    why = "it ran whenever it was looked at: its registers, frames and used stack are not known without a stop."
+    return Gap("registers", why, tid)
+
+
+def open_passive(process: RunningProcess) -> PassiveBackend:
+    """The best observer the rights allow: the kernel's own view, else /proc, and then it says what is missing."""
+    observer = KernelObserver(process.pid, process.architecture)
+    try:
+        observer.look()
+    except TargetRefused as error:
+        why = f"registers other than pc and sp are not known, and so some frames are not. {error}"
+        return PassiveBackend(process, ProcObserver(process.proc, process.architecture), (Gap("registers", why),))
+    return PassiveBackend(process, observer)

@@ -1,0 +1,287 @@
+#define _GNU_SOURCE
+#include "capture.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "lists.h"
+#include "stacks.h"
+#include "stop.h"
+
+#define ATTEND_NS (20 * TI_NS_PER_MS)
+#define LIVE_STACK_GUESS 4096ULL /* bytes a sleeping thread's live stack takes, to have memory ready before the stop   \
+                                  */
+
+struct job {
+    const struct ti_plan *plan;
+    struct ti_capture *capture;
+    atomic_bool cancelled;
+    pthread_mutex_t mutex;
+    pthread_cond_t done_changed;
+    bool done;
+    pid_t tid;
+    int error;
+};
+
+static int add_relative(struct ti_ranges *wanted, const struct ti_thread *thread, int64_t offset, uint64_t size)
+{
+    return ti_ranges_add(wanted, thread->thread_pointer + (uint64_t)offset, size);
+}
+
+static bool has_descriptor(const struct ti_thread *thread)
+{
+    return (thread->flags & TI_THREAD_STOPPED) && !(thread->flags & TI_THREAD_FOREIGN_ABI) && thread->thread_pointer;
+}
+
+/* What is at known places: fixed ranges, and of every thread its descriptor, tables and the words that tell its stack.
+ */
+static int want_known_places(const struct ti_plan *plan, const struct ti_threads *threads, struct ti_ranges *wanted)
+{
+    int error = 0;
+    for (size_t index = 0; !error && index < plan->fixed.count; index++) {
+        error = ti_ranges_add(wanted, plan->fixed.items[index].low,
+                              plan->fixed.items[index].high - plan->fixed.items[index].low);
+    }
+    for (size_t index = 0; !error && index < threads->count; index++) {
+        const struct ti_thread *thread = &threads->items[index];
+        if (!has_descriptor(thread)) {
+            continue;
+        }
+        for (size_t at = 0; !error && at < plan->relative_count; at++) {
+            error = add_relative(wanted, thread, plan->relatives[at].offset, plan->relatives[at].size);
+        }
+        for (size_t at = 0; !error && at < plan->table_count; at++) {
+            error = add_relative(wanted, thread, plan->tables[at].offset, plan->tables[at].count * sizeof(uint64_t));
+        }
+        if (!error && plan->stack_rule.kind != TI_STACK_UNKNOWN) {
+            error = add_relative(wanted, thread, plan->stack_rule.a, sizeof(uint64_t));
+            error = error ? error : add_relative(wanted, thread, plan->stack_rule.b, sizeof(uint64_t));
+        }
+    }
+    return error;
+}
+
+static int want_table_targets(const struct ti_plan *plan, const struct ti_thread *thread,
+                              const struct ti_copies *copies, struct ti_ranges *wanted)
+{
+    int error = 0;
+    for (size_t at = 0; at < plan->table_count; at++) {
+        const struct ti_table *table = &plan->tables[at];
+        uint64_t base = thread->thread_pointer + (uint64_t)table->offset, pointer;
+        for (uint64_t slot = 0; !error && slot < table->count; slot++) {
+            const void *copied = ti_copies_find(copies, base + slot * sizeof pointer, sizeof pointer);
+            if (copied) {
+                memcpy(&pointer, copied, sizeof pointer);
+                error = pointer > table->before
+                            ? ti_ranges_add(wanted, pointer - table->before, table->before + table->size)
+                            : 0;
+            }
+        }
+    }
+    return error;
+}
+
+/* What the first copy leads to: nodes of lists, blocks that tables point to. */
+static int want_reached_places(const struct ti_plan *plan, const struct ti_capture *capture, struct ti_reader *reader,
+                               const struct ti_patience *patience, struct ti_ranges *wanted, struct ti_gaps *gaps)
+{
+    int error = 0;
+    for (size_t index = 0; !error && index < plan->list_count; index++) {
+        error = ti_list_walk(&plan->lists[index], &capture->copies, reader, patience, wanted, gaps);
+    }
+    for (size_t index = 0; !error && index < capture->threads.count; index++) {
+        if (has_descriptor(&capture->threads.items[index])) {
+            error = want_table_targets(plan, &capture->threads.items[index], &capture->copies, wanted);
+        }
+    }
+    return error;
+}
+
+/* Takes off the end of `wanted` what is more than `budget` bytes, as gaps. */
+static int cut_to_budget(struct ti_ranges *wanted, uint64_t budget, struct ti_gaps *gaps)
+{
+    int error = 0;
+    uint64_t used = 0;
+    size_t kept = 0;
+    for (size_t index = 0; !error && index < wanted->count; index++) {
+        struct ti_range *range = &wanted->items[index];
+        uint64_t size = range->high - range->low, keep = size < budget - used ? size : budget - used;
+        if (keep < size) {
+            error = ti_gaps_add(gaps, TI_GAP_CAP, range->low + keep, size - keep);
+        }
+        range->high = range->low + keep;
+        used += keep;
+        kept += keep > 0; /* once nothing is left of one, nothing is left of all that follow */
+    }
+    wanted->count = kept;
+    return error;
+}
+
+static pid_t find_held(const struct ti_threads *threads)
+{
+    for (size_t index = 0; index < threads->count; index++) {
+        if (threads->items[index].flags & TI_THREAD_STOPPED) {
+            return threads->items[index].tid;
+        }
+    }
+    return 0;
+}
+
+static int copy_reached(const struct ti_plan *plan, struct ti_capture *capture, const struct ti_ranges *known,
+                        struct ti_reader *reader, const struct ti_patience *patience)
+{
+    struct ti_ranges reached = {0}, rest = {0};
+    uint64_t budget = plan->total_cap > capture->copies.bytes ? plan->total_cap - capture->copies.bytes : 0;
+    int error = want_reached_places(plan, capture, reader, patience, &reached, &capture->gaps);
+    ti_ranges_normalise(&reached);
+    uint64_t reached_bytes = ti_ranges_bytes(&reached);
+    struct ti_stack_sources sources = {plan, &capture->threads, &capture->copies, reader->tid,
+                                       budget > reached_bytes ? budget - reached_bytes : 0};
+    error = error ? error : ti_stacks_plan(&sources, &reached, &capture->gaps);
+    ti_ranges_normalise(&reached);
+    error = error ? error : ti_ranges_subtract(&reached, known, &rest);
+    error = error ? error : cut_to_budget(&rest, budget, &capture->gaps);
+    error = error ? error : ti_copies_add(&capture->copies, reader, &rest, patience, &capture->gaps);
+    ti_ranges_free(&reached);
+    ti_ranges_free(&rest);
+    return error;
+}
+
+/* Two passes: places known beforehand, then where those lead. */
+static int copy_memory(const struct ti_plan *plan, struct ti_capture *capture, const atomic_bool *cancelled)
+{
+    struct ti_ranges known = {0};
+    struct ti_reader reader;
+    struct ti_patience patience = {ti_now_ns() + plan->timeout_ns, cancelled};
+    ti_reader_init(&reader, find_held(&capture->threads));
+    int error = want_known_places(plan, &capture->threads, &known);
+    ti_ranges_normalise(&known);
+    error = error ? error : cut_to_budget(&known, plan->total_cap, &capture->gaps);
+    error = error ? error : ti_copies_add(&capture->copies, &reader, &known, &patience, &capture->gaps);
+    error = error ? error : copy_reached(plan, capture, &known, &reader, &patience);
+    ti_reader_close(&reader);
+    ti_ranges_free(&known);
+    return error;
+}
+
+static uint64_t expected_bytes(const struct ti_plan *plan, size_t thread_count)
+{
+    uint64_t bytes = LIVE_STACK_GUESS;
+    for (size_t index = 0; index < plan->relative_count; index++) {
+        bytes += plan->relatives[index].size;
+    }
+    bytes = bytes * thread_count + ti_ranges_bytes(&plan->fixed);
+    return bytes < plan->total_cap ? bytes : plan->total_cap;
+}
+
+static int capture_in_this_thread(struct job *job)
+{
+    const struct ti_plan *plan = job->plan;
+    struct ti_stop stop = {
+        .pid = plan->pid,
+        .only = plan->tids,
+        .timeout_ns = plan->timeout_ns,
+        .cancelled = &job->cancelled,
+    };
+    int error = ti_stop_open(&stop);
+    error = error ? error : ti_copies_reserve(&job->capture->copies, expected_bytes(plan, stop.listed.count));
+    if (!error) {
+        error = ti_stop_all(&stop);
+        job->capture->threads = stop.threads;
+        error = error ? error : copy_memory(plan, job->capture, &job->cancelled);
+        job->capture->pause_ns = ti_stop_release(&stop, plan->undo_restart);
+    }
+    job->capture->threads = stop.threads;
+    stop.threads = (struct ti_threads){0};
+    stop.only = (struct ti_tids){0};
+    ti_stop_free(&stop);
+    return error;
+}
+
+static void *run_job(void *argument)
+{
+    struct job *job = argument;
+    job->tid = (pid_t)syscall(SYS_gettid);
+    job->error = capture_in_this_thread(job);
+    pthread_mutex_lock(&job->mutex);
+    job->done = true;
+    pthread_cond_signal(&job->done_changed);
+    pthread_mutex_unlock(&job->mutex);
+    return NULL;
+}
+
+/* The worker takes no signals: a handler of the caller's must not run while the target stands still. */
+static int start_worker(struct job *job, pthread_t *worker)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(worker, NULL, run_job, job);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
+
+static bool wait_done(struct job *job)
+{
+    uint64_t until_ns = ti_now_ns() + ATTEND_NS;
+    struct timespec until = {(time_t)(until_ns / 1000000000ULL), (long)(until_ns % 1000000000ULL)};
+    pthread_mutex_lock(&job->mutex);
+    int error = 0;
+    while (!job->done && error == 0) {
+        error = pthread_cond_timedwait(&job->done_changed, &job->mutex, &until);
+    }
+    bool done = job->done;
+    pthread_mutex_unlock(&job->mutex);
+    return done;
+}
+
+/*
+ * pthread_join returns when the kernel has cleared the thread's id, a little before it lets go of the tracees that are
+ * left (do_exit: exit_mm comes before exit_notify). After the latter the thread's id is gone, so wait for that: then
+ * the next capture cannot be refused by our own remains.
+ */
+static void wait_gone(pid_t tid)
+{
+    for (unsigned tries = 0; tries < 100000 && syscall(SYS_tgkill, getpid(), tid, 0) == 0; tries++) {
+        ti_sleep_ns(10 * TI_NS_PER_US);
+    }
+}
+
+int ti_capture_run(const struct ti_plan *plan, int (*attend)(void *), void *context, struct ti_capture *capture)
+{
+    struct job job = {.plan = plan, .capture = capture, .mutex = PTHREAD_MUTEX_INITIALIZER};
+    pthread_condattr_t monotonic;
+    pthread_t worker;
+    *capture = (struct ti_capture){0};
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&job.done_changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    int error = start_worker(&job, &worker);
+    if (!error) {
+        while (!wait_done(&job)) {
+            if (attend(context) != 0) {
+                atomic_store_explicit(&job.cancelled, true, memory_order_relaxed);
+            }
+        }
+        pthread_join(worker, NULL);
+        wait_gone(job.tid);
+        error = atomic_load(&job.cancelled) ? ECANCELED : job.error;
+    }
+    pthread_cond_destroy(&job.done_changed);
+    return error;
+}
+
+void ti_capture_free(struct ti_capture *capture)
+{
+    free(capture->threads.items);
+    free(capture->gaps.items);
+    ti_copies_free(&capture->copies);
+    *capture = (struct ti_capture){0};
+}

@@ -1,0 +1,311 @@
+#define _GNU_SOURCE
+#include "stop.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "array.h"
+#include "clock.h"
+#include "restart.h"
+
+#define STATE_CHECK_NS TI_NS_PER_MS /* without progress for this long: look why in /proc */
+#define UNINTERRUPTIBLE_NS                                                                                             \
+    (100 * TI_NS_PER_MS) /* patience with a thread in state D: the others stand still meanwhile */
+#define LONGEST_NAP_NS (500 * TI_NS_PER_US)
+
+static bool is_cancelled(const struct ti_stop *stop)
+{
+    return atomic_load_explicit(stop->cancelled, memory_order_relaxed);
+}
+
+int ti_stop_open(struct ti_stop *stop)
+{
+    stop->directory = ti_tasks_open(stop->pid);
+    return stop->directory < 0 ? -stop->directory : ti_tasks_list(stop->directory, &stop->listed);
+}
+
+static bool is_pending(const struct ti_thread *thread)
+{
+    return !thread->error && !(thread->flags & TI_THREAD_STOPPED);
+}
+
+/*
+ * PTRACE_O_EXITKILL is not set, on purpose: the target outlives its tracer. PTRACE_O_TRACEEXEC turns an execve during
+ * the attach into a stop that tells so; without a tracer it means nothing.
+ */
+static int seize(const struct ti_stop *stop, pid_t tid, struct ti_thread *thread)
+{
+    *thread = (struct ti_thread){.tid = tid};
+    if (ptrace(PTRACE_SEIZE, tid, NULL, (void *)PTRACE_O_TRACEEXEC) != 0) {
+        thread->error = errno;
+        if (errno == EPERM && ti_task_is_dead(stop->directory, tid)) {
+            /* The kernel answers EPERM for a zombie as well; a zombie that stays listed is the leader. */
+            thread->flags |= TI_THREAD_ZOMBIE;
+            thread->error = ESRCH;
+        }
+        return thread->error;
+    }
+    if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) != 0) {
+        thread->error = errno; /* ESRCH: it ended between the two */
+    }
+    return thread->error;
+}
+
+static int compare_tids(const void *left, const void *right)
+{
+    pid_t a = *(const pid_t *)left, b = *(const pid_t *)right;
+    return (a > b) - (a < b);
+}
+
+static int compare_threads(const void *left, const void *right)
+{
+    return compare_tids(&((const struct ti_thread *)left)->tid, &((const struct ti_thread *)right)->tid);
+}
+
+static bool is_wanted(const struct ti_stop *stop, pid_t tid)
+{
+    return stop->only.count == 0 || bsearch(&tid, stop->only.items, stop->only.count, sizeof tid, compare_tids);
+}
+
+/*
+ * Seizes every listed thread that is not held. A thread that was lost is tried again when it is still listed: after an
+ * execve by another thread, the leader's id belongs to that one. Sets `*fresh` to the number newly seized.
+ */
+static int seize_listed(struct ti_stop *stop, size_t *fresh)
+{
+    struct ti_threads *threads = &stop->threads;
+    size_t known = threads->count;
+    *fresh = 0;
+    qsort(threads->items, known, sizeof *threads->items, compare_threads);
+    struct ti_thread *items =
+        ti_array_room(threads->items, &threads->capacity, known, stop->listed.count + 1, sizeof *items);
+    if (!items) {
+        return ENOMEM;
+    }
+    threads->items = items;
+    for (size_t index = 0; index < stop->listed.count && !is_cancelled(stop); index++) {
+        struct ti_thread wanted = {.tid = stop->listed.items[index]};
+        if (!is_wanted(stop, wanted.tid)) {
+            continue;
+        }
+        struct ti_thread *thread = known ? bsearch(&wanted, items, known, sizeof wanted, compare_threads) : NULL;
+        if (thread && (!thread->error || thread->error == ETIMEDOUT)) {
+            continue;
+        }
+        thread = thread ? thread : &items[threads->count++];
+        *fresh += seize(stop, wanted.tid, thread) == 0;
+    }
+    return is_cancelled(stop) ? ECANCELED : 0;
+}
+
+static void read_registers(struct ti_thread *thread)
+{
+    struct iovec vector = {&thread->registers, sizeof thread->registers};
+    if (ptrace(PTRACE_GETREGSET, thread->tid, (void *)NT_PRSTATUS, &vector) != 0) {
+        thread->error = errno; /* ESRCH: killed while it was stopped */
+        return;
+    }
+    thread->flags |= TI_THREAD_STOPPED;
+    thread->registers_size = vector.iov_len;
+    if (vector.iov_len != sizeof thread->registers) {
+        thread->flags |= TI_THREAD_FOREIGN_ABI;
+        return;
+    }
+    thread->sp = ti_arch_sp(&thread->registers);
+    thread->thread_pointer = ti_arch_thread_pointer(thread->tid, &thread->registers);
+    ti_restart_mark(thread);
+}
+
+/* `status` as ptrace(2) describes it: a signal, and above it the event. */
+static void note_stop(struct ti_thread *thread, int status)
+{
+    int event = status >> 8, signal = status & 0x7f;
+    if (event == 0) {
+        thread->flags |= TI_THREAD_SIGNAL_DELIVERY;
+        thread->stop_signal = signal;
+    } else if (event == PTRACE_EVENT_EXEC) {
+        thread->flags |= TI_THREAD_EXECED;
+    } else if (event == PTRACE_EVENT_STOP && signal != SIGTRAP) {
+        thread->flags |= TI_THREAD_GROUP_STOP;
+        thread->stop_signal = signal;
+    }
+    read_registers(thread);
+}
+
+/*
+ * WNOWAIT: the status stays with the kernel. A consuming wait at a signal-delivery stop takes the signal out of the
+ * thread, and only our PTRACE_DETACH would put it back: if we died in between, it would be lost. A death is not
+ * consumed either: the target may be a child of this very process, whose status is not ours to take.
+ */
+static void poll_thread(struct ti_thread *thread)
+{
+    siginfo_t info = {0};
+    int result = waitid(P_PID, (id_t)thread->tid, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL);
+    if (result != 0) {
+        thread->error = ESRCH; /* ECHILD: an execve by another thread ended it and took over its id, or the leader's */
+    } else if (info.si_pid && info.si_code == CLD_TRAPPED) {
+        note_stop(thread, info.si_status);
+    } else if (info.si_pid) {
+        thread->error = ESRCH;
+    }
+}
+
+/* Threads that will not come: ended ones whose end the kernel keeps from us (a leader), and those in an uninterruptible
+ * sleep, such as a parent in vfork, which may last as long as its child pleases. */
+static void check_state(const struct ti_stop *stop, struct ti_thread *thread, uint64_t waited_ns)
+{
+    char state = ti_task_state(stop->directory, thread->tid);
+    if (state == 0 || state == 'Z' || state == 'X') {
+        thread->flags |= state == 'Z' ? TI_THREAD_ZOMBIE : 0;
+        thread->error = ESRCH;
+    } else if (state == 'D' && waited_ns > UNINTERRUPTIBLE_NS) {
+        thread->error = ETIMEDOUT;
+    }
+}
+
+static size_t drop_settled(const struct ti_stop *stop, size_t *pending, size_t count)
+{
+    size_t kept = 0;
+    for (size_t index = 0; index < count; index++) {
+        if (is_pending(&stop->threads.items[pending[index]])) {
+            pending[kept++] = pending[index];
+        }
+    }
+    return kept;
+}
+
+static int wait_pending(struct ti_stop *stop, size_t *pending, size_t count)
+{
+    uint64_t progress_ns = ti_now_ns(), checked_ns = progress_ns, nap_ns = 5 * TI_NS_PER_US;
+    while (count) {
+        for (size_t index = 0; index < count; index++) {
+            poll_thread(&stop->threads.items[pending[index]]);
+        }
+        size_t left = drop_settled(stop, pending, count);
+        uint64_t now_ns = ti_now_ns();
+        if (left < count) {
+            count = left;
+            progress_ns = checked_ns = now_ns;
+            nap_ns = 5 * TI_NS_PER_US;
+            sched_yield(); /* the threads need a CPU to come to their stop: ours, perhaps */
+            continue;
+        }
+        if (is_cancelled(stop)) {
+            return ECANCELED;
+        }
+        bool late = now_ns > stop->deadline_ns;
+        if (now_ns - checked_ns > STATE_CHECK_NS || late) {
+            for (size_t index = 0; index < count; index++) {
+                struct ti_thread *thread = &stop->threads.items[pending[index]];
+                check_state(stop, thread, now_ns - progress_ns);
+                thread->error = thread->error || !late ? thread->error : ETIMEDOUT;
+            }
+            count = drop_settled(stop, pending, count);
+            checked_ns = now_ns;
+        }
+        ti_sleep_ns(nap_ns);
+        nap_ns = nap_ns * 2 < LONGEST_NAP_NS ? nap_ns * 2 : LONGEST_NAP_NS;
+    }
+    return 0;
+}
+
+static int wait_stopped(struct ti_stop *stop)
+{
+    size_t count = 0;
+    size_t *pending = calloc(stop->threads.count + 1, sizeof *pending);
+    if (!pending) {
+        return ENOMEM;
+    }
+    for (size_t index = 0; index < stop->threads.count; index++) {
+        if (is_pending(&stop->threads.items[index])) {
+            pending[count++] = index;
+        }
+    }
+    int error = wait_pending(stop, pending, count);
+    free(pending);
+    return error;
+}
+
+/*
+ * True when the process has no more threads than are held. The held ones cannot have left meanwhile (only SIGKILL ends
+ * a stopped thread, and it ends them all), so equal numbers mean the same threads: a listing of thousands is saved.
+ */
+static bool holds_all(const struct ti_stop *stop)
+{
+    size_t held = 0;
+    for (size_t index = 0; index < stop->threads.count; index++) {
+        const struct ti_thread *thread = &stop->threads.items[index];
+        held += !thread->error || thread->error == ETIMEDOUT || (thread->flags & TI_THREAD_ZOMBIE);
+    }
+    return held == ti_tasks_count(stop->directory);
+}
+
+static int outcome(const struct ti_stop *stop)
+{
+    int error = ESRCH;
+    for (size_t index = 0; index < stop->threads.count; index++) {
+        const struct ti_thread *thread = &stop->threads.items[index];
+        if (thread->flags & TI_THREAD_STOPPED) {
+            return 0;
+        }
+        error = thread->error != ESRCH ? thread->error : error;
+    }
+    return error;
+}
+
+int ti_stop_all(struct ti_stop *stop)
+{
+    size_t fresh;
+    stop->started_ns = ti_now_ns();
+    stop->deadline_ns = stop->started_ns + stop->timeout_ns;
+    for (;;) {
+        int error = seize_listed(stop, &fresh);
+        error = error ? error : wait_stopped(stop);
+        if (error) {
+            return error;
+        }
+        if (fresh == 0 || stop->only.count || holds_all(stop) || ti_now_ns() > stop->deadline_ns) {
+            return outcome(stop);
+        }
+        error = ti_tasks_list(stop->directory, &stop->listed);
+        if (error) {
+            return error;
+        }
+    }
+}
+
+uint64_t ti_stop_release(struct ti_stop *stop, bool undo_restart)
+{
+    for (size_t index = 0; index < stop->threads.count; index++) {
+        struct ti_thread *thread = &stop->threads.items[index];
+        if (!(thread->flags & TI_THREAD_STOPPED)) {
+            continue; /* cannot be detached while it runs; the end of this thread lets it go */
+        }
+        if (undo_restart) {
+            ti_restart_undo(thread);
+        }
+        /* A signal that was being delivered goes on to its thread. A group-stop needs no signal: the kernel reinstates
+         * it. */
+        long signal = thread->flags & TI_THREAD_SIGNAL_DELIVERY ? thread->stop_signal : 0;
+        ptrace(PTRACE_DETACH, thread->tid, NULL, (void *)signal);
+    }
+    return stop->started_ns ? ti_now_ns() - stop->started_ns : 0;
+}
+
+void ti_stop_free(struct ti_stop *stop)
+{
+    if (stop->directory >= 0) {
+        close(stop->directory);
+    }
+    free(stop->threads.items);
+    ti_tids_free(&stop->listed);
+    ti_tids_free(&stop->only);
+}

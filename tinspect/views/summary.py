@@ -1,0 +1,37 @@
+"""The first lines of a report: what was inspected, for how long it stood still, and whether anything is wrong."""
+
+from __future__ import annotations
+
+from tinspect.model.report import ProcessReport, Severity
+from tinspect.views.findings import findings_words
+from tinspect.views.process import libc_words
+from tinspect.views.span import Line, Span
+from tinspect.views.table import SEVERITY_ROLES, Role
+from tinspect.views.threads import threads_summary
+from tinspect.views.words import count_words, duration_words
+
+_KINDS = {"live": "", "passive": "looked at without stopping it", "core": "core dump", "gdb": "in gdb"}
+
+
+def summary_lines(report: ProcessReport) -> tuple[Line, ...]:
+    """Three lines: the target; its threads; the pause, findings and gaps."""
+    target = report.target
+    who = f"pid {target.pid}" if target.pid is not None else "process"
+    facts = (target.architecture, libc_words(target.libc), _KINDS.get(target.kind, target.kind))
+    first = (
+        Span(f"{who}  ", Role.TITLE),
+        Span(target.executable or "?", Role.NAME),
+        Span(f"  {'; '.join(fact for fact in facts if fact)}", Role.DIM),
+    )
+    last = [Span("findings: "), Span(findings_words(report), _worst_role(report))]
+    if report.incomplete:
+        last += [Span("; not learnt: "), Span(count_words(len(report.incomplete), "gap"), Role.WARNING)]
+    if target.pause_us is not None:
+        last.append(Span(f"; stood still for {duration_words(target.pause_us)}"))
+    return (first, (Span(threads_summary(report)),), tuple(last))
+
+
+def _worst_role(report: ProcessReport) -> Role:
+    found = {finding.severity for finding in report.findings}
+    worst = next((severity for severity in Severity if severity in found), None)
+    return Role.GOOD if worst is None else SEVERITY_ROLES[worst]
