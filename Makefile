@@ -37,7 +37,7 @@ build: build/stamp/native  ## build the extension modules in place
 
 RUNTIME := build/native
 build/stamp/runtime: build/stamp/base-packages $(NATIVE_SOURCES)
-	@$(MAKE) --no-print-directory -f tinspect/native/scope/build.mk OUT=$(RUNTIME) all
+	@$(MAKE) --no-print-directory -f tinspect/native/scope/build.mk OUT=$(RUNTIME) all demo
 	@mkdir -p $(@D) && touch $@
 
 runtime: build/stamp/runtime  ## build the scoped-thread runtime's libraries and the demo program

@@ -104,7 +104,7 @@ static __attribute__((noinline)) int die(void)
     }
     if (is("divide")) {
         volatile int nothing = 0;
-        return 1 / nothing;
+        return 1000 / nothing;
     }
     if (is("illegal")) {
         __builtin_trap();

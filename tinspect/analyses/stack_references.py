@@ -87,7 +87,7 @@ class _Judge:
         if destination is None or (candidate.tid is not None and destination.tid == candidate.tid):
             return
         verdict, target = _verdict(destination, candidate.value)
-        origin = self._origin(candidate, destination, born, verdict)
+        origin = self._origin(candidate, destination, born)
         loan = self._loans.find(candidate, destination) if verdict is Verdict.LIVE else None
         weak = destination.live_from is None and destination.region is Region.STACK
         yield StackReference(
@@ -114,9 +114,7 @@ class _Judge:
             values = {value for name, value in call_stack.outermost if name in kept}
         return _Born(frozenset(values), argument)
 
-    def _origin(
-        self, candidate: Candidate, destination: Destination, born: _Born | None, verdict: Verdict
-    ) -> str | None:
+    def _origin(self, candidate: Candidate, destination: Destination, born: _Born | None) -> str | None:
         """Why the word is no reference of the program, or None when it is one."""
         place, value = candidate.place, candidate.value
         if place.address is not None and place.address in self._own:
@@ -132,7 +130,7 @@ class _Judge:
             return "end of its own stack"
         if value >= destination.frames_end and destination.region is not Region.GUARD:
             return self._above_frames(destination, value)
-        if born is None or verdict is Verdict.LIVE or value == born.argument:
+        if born is None or value == born.argument:
             return None
         inherited = value in born.leftovers or place.function in _BIRTH
         return "left over from pthread_create" if inherited else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tinspect.model.address import AddressRange
@@ -49,11 +49,12 @@ class Frame:
 class CallStack:
     """The frames of one thread, innermost first. ``ended`` says why there are no more ("end of stack", a cause of failure).
 
-    ``outermost`` are the (name, value) of the registers in the outermost frame: what the thread was born with, if it was unwound so far.
+    ``outermost`` are the (name, value) of the registers in the outermost frame: what the thread was born with, if it was unwound so far;
+    they serve the analyses and are no part of the report.
     """
 
     tid: int
     frames: tuple[Frame, ...]
     ended: str = ""
     complete: bool = True
-    outermost: tuple[tuple[str, int], ...] = ()
+    outermost: tuple[tuple[str, int], ...] = field(default=(), compare=False)

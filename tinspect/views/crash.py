@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tinspect.model.crash import Crash
 from tinspect.model.report import ProcessReport, Severity
 from tinspect.views.frames import frames_table
@@ -24,7 +26,7 @@ def crash_tables(report: ProcessReport) -> tuple[Table, ...]:
     tables = [verdict_table(report, report.crash)]
     entry = report.thread(report.crash.tid)
     if entry is not None and entry.call_stack is not None:
-        tables.append(frames_table(entry.call_stack, f"Call stack of {entry.thread.tid}"))
+        tables.append(replace(frames_table(entry.call_stack, f"Call stack of {entry.thread.tid}"), name="crash"))
     if report.crash.instructions:
         tables.append(instructions_table(report.crash))
     return tuple(tables)

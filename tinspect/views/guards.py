@@ -48,8 +48,7 @@ def _cells(group: ThreadGroup) -> tuple[Cell, ...]:
         group.tid_cell(),
         group.name_cell(),
         _KINDS[guard.kind] if guard else UNKNOWN,
-        group.address_cell(lambda member: member.guard.range.low if member.guard and member.guard.range else None),
-        group.address_cell(lambda member: member.guard.range.high if member.guard and member.guard.range else None),
+        *_edge_cells(group, guard),
         _size_cell(guard),
         _distance_cell(nearest),
         verdict_cell(nearest),
@@ -59,6 +58,15 @@ def _cells(group: ThreadGroup) -> tuple[Cell, ...]:
 
 def _distance_or_far(entry: ThreadReport) -> int:
     return entry.guard.distance if entry.guard and entry.guard.distance is not None else 1 << 64
+
+
+def _edge_cells(group: ThreadGroup, guard: GuardRegion | None) -> tuple[Cell, Cell]:
+    if guard is not None and guard.kind is GuardKind.NONE:
+        return NOTHING, NOTHING
+    return (
+        group.address_cell(lambda member: member.guard.range.low if member.guard and member.guard.range else None),
+        group.address_cell(lambda member: member.guard.range.high if member.guard and member.guard.range else None),
+    )
 
 
 def _size_cell(guard: GuardRegion | None) -> Cell:

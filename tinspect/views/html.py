@@ -18,6 +18,7 @@ from tinspect.views.table import Align, Bar, Cell, Column, Row, Table
 # Belt and braces: even if a name got out of its quotes, the browser would run and load nothing.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _BAR_WIDTH = 160
+_URGENT = frozenset(("crash", "findings", "incomplete"))
 
 
 def html_page(
@@ -25,10 +26,11 @@ def html_page(
 ) -> str:
     """The whole page: summary, drawings, tables."""
     tables = report_tables(report, sections, options)
-    parts = [
-        *_drawings(report, sections, options),
-        *(_section(f"table-{number}", table.title, _table(table)) for number, table in enumerate(tables)),
-    ]
+    # What is wrong comes first here; on a terminal it comes last, next to the prompt.
+    urgent = [table for table in tables if table.name in _URGENT]
+    ordered = [*urgent, *(table for table in tables if table.name not in _URGENT)]
+    shown = [_section(f"table-{number}", table.title, _table(table)) for number, table in enumerate(ordered)]
+    parts = [*shown[: len(urgent)], *_drawings(report, sections, options), *shown[len(urgent) :]]
     first, *rest = summary_lines(report)
     name = inert("".join(span.text for span in first).strip())
     return "\n".join(
@@ -39,7 +41,7 @@ def html_page(
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>tinspect: {name}</title><style>{STYLE}</style></head><body>",
             f"<header><h1>{_line(first)}</h1>{''.join(f'<p>{_line(line)}</p>' for line in rest)}</header>",
-            _navigation(tables),
+            _navigation(ordered),
             f"<main>{''.join(parts)}</main>",
             "</body></html>\n",
         )

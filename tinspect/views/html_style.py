@@ -18,7 +18,7 @@ p { margin: .2rem 0; }
 nav { margin: .8rem 0; display: flex; flex-wrap: wrap; gap: .3rem .9rem; }
 a { color: var(--note); }
 .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 6px; background: var(--panel); }
-.scroll > svg { padding: 10px; display: block; }
+.scroll > svg { margin: 10px; display: block; }
 table { border-collapse: collapse; width: 100%; font: 12.5px/1.4 ui-monospace, monospace; font-variant-numeric: tabular-nums; }
 th, td { padding: .22rem .7rem; text-align: left; white-space: pre; border-bottom: 1px solid var(--line); vertical-align: top; }
 tr:last-child td { border-bottom: 0; }

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -201,3 +202,19 @@ def test_an_error_names_the_place(place: tuple[Any, ...], value: object, words: 
 def test_an_empty_report() -> None:
     report = ProcessReport(TARGET, ())
     assert parse_report(dump_report(report)) == report
+
+
+def _names(schema: dict[str, Any]) -> set[str]:
+    """Every key and every word that the schema knows."""
+    names = set(schema.get("properties", {})) | {text for text in schema.get("enum", ()) if isinstance(text, str)}
+    parts = [
+        *schema.get("properties", {}).values(),
+        *schema.get("anyOf", ()),
+        *([schema["items"]] if "items" in schema else []),
+    ]
+    return names.union(*(_names(part) for part in parts)) if parts else names
+
+
+def test_every_key_is_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "json.md").read_text()
+    assert sorted(name for name in _names(REPORT_SCHEMA) if f"`{name}`" not in page) == []

@@ -97,6 +97,7 @@ static PyObject *frame_spawn(struct scope_frame *self, PyObject *arguments)
     }
     options.name_length = (size_t)name_length;
     options.stack_size = (size_t)stack_size;
+    options.flags = module->reports_overflows ? 0 : TI_SPAWN_NO_ALTSTACK;
     return ti_child_spawn(module, self->scope, call, call_arguments, &options);
 }
 

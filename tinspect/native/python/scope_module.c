@@ -49,7 +49,9 @@ static PyObject *report_overflows(PyObject *module, PyObject *ignored)
     if (status != TI_OK && status != TI_EBUSY) {
         return ti_scope_raise(PyModule_GetState(module), status, "installing the overflow handler");
     }
-    return PyBool_FromLong(status == TI_OK);
+    struct scope_module *state = PyModule_GetState(module);
+    state->reports_overflows = status == TI_OK;
+    return PyBool_FromLong(state->reports_overflows);
 }
 
 static PyMethodDef METHODS[] = {

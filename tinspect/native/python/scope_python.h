@@ -18,6 +18,7 @@ struct scope_module {
     PyTypeObject *frame_type; /* Frame */
     PyTypeObject *child_type; /* Child */
     PyTypeObject *loan_type;  /* Loan */
+    bool reports_overflows;   /* the runtime's handler was asked for: new threads get an alternate stack for it */
     struct scope_loan *lent;  /* every loan that has not ended: memory is lent in a process, not in a scope */
 };
 

@@ -31,4 +31,10 @@ $(OUT)/libtinspect.a: $(OBJECTS)
 $(OUT)/libtinspect.so: $(OBJECTS)
 	$(CC) -shared -pthread $(SANFLAGS) -Wl,-z,nodelete -Wl,-soname,libtinspect.so -o $@ $(OBJECTS)
 
+# The demo keeps its frames: what it tells about itself is about them.
+.PHONY: demo
+demo: $(OUT)/tinspect-demo
+$(OUT)/tinspect-demo: $(NATIVE)/demo/demo.c $(OUT)/libtinspect.a
+	$(CC) $(CFLAGS_ALL) -O1 -fno-omit-frame-pointer $(INCLUDE) $< $(OUT)/libtinspect.a -o $@
+
 -include $(OBJECTS:.o=.d)

@@ -1,26 +1,12 @@
-"""What runs in a scope's thread around the program's function: a proper Python thread, its context, its loans."""
+"""What runs in a scope's thread around the program's function: a proper Python thread, and its loans."""
 
 from __future__ import annotations
 
-import contextvars
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from tinspect.native.scope.loans import Loan
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A function and what it is called with, in a copy of the spawner's context; `loans` are the thread's own."""
-
-    name: str
-    context: contextvars.Context
-    function: Callable[..., object]
-    args: tuple[object, ...]
-    kwargs: Mapping[str, object]
-    loans: tuple[Loan, ...]
 
 
 def _become_python_thread(name: str) -> None:
@@ -41,12 +27,12 @@ def _leave_threading() -> None:
     active.pop(threading.get_ident(), None)
 
 
-def run(task: Task) -> object:
-    """Call the task's function. Its loans end with it, unless a view of one is still in use: then with the scope."""
-    _become_python_thread(task.name)
+def run(name: str, call: Callable[[], object], loans: tuple[Loan, ...]) -> object:
+    """Call the program's function. The thread's loans end with it; one that has a view in use ends with the scope."""
+    _become_python_thread(name)
     try:
-        return task.context.run(task.function, *task.args, **task.kwargs)
+        return call()
     finally:
-        for loan in task.loans:
+        for loan in loans:
             loan._end_with_thread()
         _leave_threading()

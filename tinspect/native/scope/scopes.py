@@ -8,13 +8,14 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from types import FunctionType, TracebackType
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from tinspect.native import _scope
 from tinspect.native.scope.handles import Handle
 from tinspect.native.scope.loans import Loan
-from tinspect.native.scope.running import Task, run
+from tinspect.native.scope.running import run
 from tinspect.native.scope.traits import LOAN_ONLY, traits_of
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_PYTHON_STACK = 8 << 20
-"""Bytes. The runtime's own default suits C; the interpreter recurses deeper, and has this much from threading."""
+_DEFAULT_STACK = 0 if "TINSPECT_MIN_STACK" in os.environ else 8 << 20
+"""Bytes, 0: the runtime's own, which suits C. The interpreter recurses deeper, and has this much from threading."""
 
 
 class Scope:
@@ -102,14 +103,19 @@ class Scope:
         Arguments move: handles are dead here afterwards, mutable loans too. Raises BorrowError for a buffer that is not
         lent (also one that the function has captured), ScopeError when the scope is closed or over.
         """
-        return self._spawn(ThreadBuilder(self), function, args, kwargs)
+        return self._spawn(_name_of(function), 0, function, args, kwargs)
 
     def thread(self, name: str = "", *, stack_size: int = 0) -> ThreadBuilder:
         """Say more about a thread before spawning it: its name, and its usable stack in bytes (0: 8 MiB)."""
         return ThreadBuilder(self, name, stack_size)
 
     def _spawn(
-        self, builder: ThreadBuilder, function: Callable[..., T], args: tuple[object, ...], kwargs: dict[str, object]
+        self,
+        name: str,
+        stack_size: int,
+        function: Callable[..., T],
+        args: tuple[object, ...],
+        kwargs: dict[str, object],
     ) -> Handle[T]:
         frame = self._entered()
         _refuse_captured_buffers(function)
@@ -117,9 +123,8 @@ class Scope:
         given_by_name = {name: _hand_over(value) for name, value in kwargs.items()}
         values = [*given, *given_by_name.values()]
         loans = tuple(value for value in values if isinstance(value, Loan))
-        name = builder.name or _name_of(function)
-        task = Task(name, contextvars.copy_context(), function, tuple(given), given_by_name, loans)
-        child = frame.spawn(run, (task,), name, builder.stack_size or _default_stack_size())
+        call = partial(contextvars.copy_context().run, function, *given, **given_by_name)
+        child = frame.spawn(run, (name, call, loans), name, stack_size or threading.stack_size() or _DEFAULT_STACK)
         # The GIL has not been let go since the thread came to be: it cannot look at a loan before it holds it.
         for loan in loans:
             loan._give(child)
@@ -164,7 +169,7 @@ class ThreadBuilder:
 
     def spawn(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Handle[T]:
         """As `Scope.spawn`. Raises ValueError for a name with a zero byte in it."""
-        return self.scope._spawn(self, function, args, kwargs)
+        return self.scope._spawn(self.name or _name_of(function), self.stack_size, function, args, kwargs)
 
 
 def scope(name: str = "", *, fail_fast: bool = False) -> Scope:
@@ -203,7 +208,3 @@ def _refuse_captured_buffers(function: Callable[..., object]) -> None:
 def _name_of(function: Callable[..., object]) -> str:
     name = getattr(function, "__name__", "")
     return "" if name == "<lambda>" else str(name)
-
-
-def _default_stack_size() -> int:
-    return threading.stack_size() or (0 if "TINSPECT_MIN_STACK" in os.environ else _PYTHON_STACK)

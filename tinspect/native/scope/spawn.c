@@ -1,6 +1,5 @@
 /* Spawning. */
 #include <dlfcn.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +46,7 @@ static size_t default_stack(void)
     return size;
 }
 
-/* `usable` bytes for the thread, on top of what libc takes. */
+/* `usable` bytes for the thread, on top of what libc takes; whole pages, which every system accepts. */
 static ti_status set_stack_size(pthread_attr_t *attributes, size_t usable)
 {
     size_t taken = least_stack(attributes);
@@ -55,13 +54,8 @@ static ti_status set_stack_size(pthread_attr_t *attributes, size_t usable)
     if (usable > SIZE_MAX - taken - page) {
         return TI_EOVERFLOW;
     }
-    size_t size = usable + taken;
-    int error = pthread_attr_setstacksize(attributes, size);
-    if (error == EINVAL) {
-        /* Some systems want whole pages. */
-        error = pthread_attr_setstacksize(attributes, (size + page - 1) / page * page);
-    }
-    return error == 0 ? TI_OK : TI_EINVAL;
+    size_t size = (usable + taken + page - 1) / page * page;
+    return pthread_attr_setstacksize(attributes, size) == 0 ? TI_OK : TI_EINVAL;
 }
 
 static ti_status create(struct ti_thread_slot *thread, size_t stack_size)
