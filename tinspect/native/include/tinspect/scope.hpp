@@ -145,35 +145,33 @@ using panics_owner = std::unique_ptr<ti_panics, free_panics>;
 // catch by. UndefinedBehaviorSanitizer would stop at that.
 #define TI_CATCHES_FORCED_UNWIND __attribute__((no_sanitize("null")))
 
-// Runs `function`; an exception becomes a panic once its handler has been left.
-template <class Function> TI_CATCHES_FORCED_UNWIND void *run_carrying(Function function)
-{
-    std::exception_ptr error;
-    try {
-        return function();
-    } catch (abi::__forced_unwind &) { // cancellation, pthread_exit, a panic of C code
-        throw;
-    } catch (...) {
-        error = std::current_exception();
-    }
-    carry(std::move(error));
-}
-
 template <class Function, class Result> struct closure {
     Function function;
 
-    static void *run(void *context)
+    // An exception becomes a panic once its handler has been left.
+    TI_CATCHES_FORCED_UNWIND static void *run(void *context)
     {
-        return run_carrying([context]() -> void * {
-            // Freed when the function has ended, however it ends: before the thread counts as ended.
-            std::unique_ptr<closure> self(static_cast<closure *>(context));
-            if constexpr (std::is_void_v<Result>) {
-                std::invoke(std::move(self->function));
-                return nullptr;
-            } else {
-                return new Result(std::invoke(std::move(self->function)));
-            }
-        });
+        std::exception_ptr error;
+        try {
+            return call(context);
+        } catch (abi::__forced_unwind &) { // cancellation, pthread_exit, a panic of C code
+            throw;
+        } catch (...) {
+            error = std::current_exception();
+        }
+        carry(std::move(error));
+    }
+
+    static void *call(void *context)
+    {
+        // Freed when the function has ended, however it ends: before the thread counts as ended.
+        std::unique_ptr<closure> self(static_cast<closure *>(context));
+        if constexpr (std::is_void_v<Result>) {
+            std::invoke(std::move(self->function));
+            return nullptr;
+        } else {
+            return new Result(std::invoke(std::move(self->function)));
+        }
     }
 
     static void drop_result(void *result)
