@@ -81,7 +81,7 @@ class LiveBackend:
                 self._process.pid,
                 fixed=[(area.low, area.size) for area in plan.fixed],
                 thread_relative=plan.thread_relative,
-                thread_tables=[(t.offset, t.count, t.before, t.size) for t in plan.thread_tables],
+                thread_tables=[(t.offset, t.count, t.before, t.size - t.before) for t in plan.thread_tables],
                 lists=[(x.head, x.link_offset, x.record_offset, x.record_size, x.limit) for x in plan.lists],
                 stack_rule=(rule.first, rule.second, int(rule.kind)) if rule is not None else None,
                 mappings=[(m.range.low, m.range.high) for m in self._process.mappings],
