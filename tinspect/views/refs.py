@@ -28,14 +28,14 @@ _COLUMNS = (
     Column("verdict", "VERDICT"),
     Column("from", "FROM", min_width=8),
     Column("place", "PLACE", priority=1, min_width=12),
-    Column("at", "AT", priority=4),
+    Column("at", "AT", priority=5),
     Column("value", "POINTS TO"),
     Column("to", "OF", min_width=8),
     Column("target", "TARGET", priority=2, min_width=12),
     Column("confidence", "SURE", priority=3),
     Column("count", "", Align.RIGHT),
-    Column("access", "", priority=5),
-    Column("reasons", "BECAUSE", priority=6, min_width=12),
+    Column("access", "", priority=6),
+    Column("reasons", "BECAUSE", priority=7, min_width=12),
     Column("origin", "LIBC'S OWN", priority=4, min_width=10),
 )
 
@@ -102,21 +102,23 @@ def _cells(group: list[StackReference], names: dict[int, str]) -> tuple[Cell, ..
 
 
 def place_words(reference: StackReference) -> str:
-    """What holds the word: "rdi", "frame 2 in worker", "heap", "global list_head"."""
+    """What holds the word: "rdi", "worker #2" (function and frame), "heap", "global list_head"."""
     place = reference.place
     if place.kind is PlaceKind.REGISTER:
         return place.register or "register"
     if place.kind is PlaceKind.STACK and place.frame is not None:
-        return f"frame {place.frame} in {place.function}" if place.function else f"frame {place.frame}"
+        return f"{place.function} #{place.frame}" if place.function else f"frame {place.frame}"
     return f"{place.kind.value} {place.symbol or ''}".rstrip()
 
 
 def target_words(reference: StackReference) -> str:
-    """What it points to: "counter in main", "frame 3 main+0x28", "guard", "cached stack", a scope's loan."""
+    """What it points to: "counter in main", "main+0x28 #3" (function and frame), "guard", "cached stack", a scope's loan."""
     target = reference.target
-    scope = f", lent to scope {reference.scope}" if reference.scope is not None else ""
+    scope = f" [scope {reference.scope}]" if reference.scope is not None else ""
     if target.variable is not None:
         return f"{target.variable} in {function_words(target.function)}{scope}"
     if target.frame is not None:
-        return f"frame {target.frame} {function_words(target.function, target.offset)}{scope}"
+        if target.function is None:
+            return f"frame {target.frame}{scope}"
+        return f"{function_words(target.function, target.offset)} #{target.frame}{scope}"
     return target.region.replace("_", " ") + scope
