@@ -10,6 +10,7 @@ from typing import BinaryIO
 from tinspect.analyses import whatis as whatis_analysis
 from tinspect.analyses.assemble import Tools, build_context, build_report
 from tinspect.analyses.registry import find_registries, plan_capture
+from tinspect.analyses.tls_variables import variables_of_symbols
 from tinspect.backends import snapshot_file
 from tinspect.backends.core import open_core
 from tinspect.backends.live import StopOptions, open_live
@@ -20,6 +21,7 @@ from tinspect.backends.signal_stack_sources import ByBpf, NotAsked, SignalStackS
 from tinspect.backends.snapshot_plan import snapshot_plan, touched_pages
 from tinspect.errors import LayoutUnknown
 from tinspect.libc.detect import detect_libc
+from tinspect.libc.layout_cache import user_cache
 from tinspect.libc.protocol import Libc
 from tinspect.model.address import AddressRange
 from tinspect.model.doctor import DoctorCheck
@@ -62,7 +64,7 @@ class Knowledge:
 
     def _detect(self, target: Target, symbols: SymbolTable) -> tuple[Libc | None, tuple[Gap, ...]]:
         try:
-            return detect_libc(target, symbols), ()
+            return detect_libc(target, symbols, user_cache()), ()
         except LayoutUnknown as error:
             return None, (Gap("libc", str(error)),)
 
@@ -145,7 +147,7 @@ class Inspector:
                 return CallStack(thread.tid, (), "its registers are not known", complete=False)
             return unwinder.unwind(thread.tid, thread.registers, stack)
 
-        return Tools(symbols, libc, unwind, backend.scanner)
+        return Tools(symbols, libc, unwind, backend.scanner, thread_locals=variables_of_symbols(knowledge.symbols))
 
 
 def attach(pid: int) -> Inspector:
@@ -167,6 +169,17 @@ def _open_process(pid: int, options: AttachOptions) -> Backend:
 
 def _signal_stack_source(mode: AltstackMode) -> SignalStackSource:
     return NotAsked() if mode is AltstackMode.OFF else ByBpf()
+
+
+def open_inferior() -> Inspector:
+    """The inferior that gdb has selected; only inside gdb."""
+
+    def open_selected(options: AttachOptions) -> Backend:
+        from tinspect.backends.gdb_inferior import open_gdb
+
+        return open_gdb(kernel_tasks=options.altstack is not AltstackMode.OFF)
+
+    return Inspector(open_selected)
 
 
 def open_target(target: str, executable: str | None = None, sysroot: str | None = None) -> Inspector:

@@ -42,6 +42,7 @@ class Musl:
     key_table: KeyTable | None
     tls_modules: tuple[TlsModule, ...]
     auxv: int | None
+    own_module: str | None = None
 
     @property
     def keys_max(self) -> int:
@@ -148,6 +149,7 @@ def detect_musl(target: Target, symbols: Symbolizer) -> Musl | None:
         key_table=find_key_table(target, symbols, place.name),
         tls_modules=read_tls_modules(target, r_debug),
         auxv=find_auxv(target),
+        own_module=(libc.path or libc.name) if libc else None,
     )
 
 
