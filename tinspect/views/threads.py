@@ -136,7 +136,8 @@ def _call_words(waiter: Waiter) -> str:
 def _cpu_cell(group: ThreadGroup) -> Cell:
     times = [member.thread.cpu_time_us for member in group.members]
     known = [time for time in times if time is not None]
-    return Cell(duration_words(sum(known)), sort=sum(known)) if known else UNKNOWN
+    # The kernel counts in ticks of some ms: 0 is less than a tick.
+    return Cell(duration_words(sum(known)) if any(known) else "", sort=sum(known)) if known else UNKNOWN
 
 
 _CAPTURES = {
