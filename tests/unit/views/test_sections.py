@@ -180,7 +180,7 @@ def test_whatis() -> None:
     assert texts(whatis_table((answer,)), "kind") == ["stack"]
     facts = whatis_facts_table(answer)
     assert texts(facts, "value") == [
-        "4242 demo", "3 main", "counter", "0x7f11ffff0000–0x7f1200000000, 64 KiB", "0x10", "It is lent to scope 7.",
+        "0x7f11fffff010", "4242 demo", "3 main", "counter", "0x7f11ffff0000–0x7f1200000000, 64 KiB", "0x10", "It is lent to scope 7.",
     ]  # fmt: skip
 
 
