@@ -171,6 +171,17 @@ def _signal_stack_source(mode: AltstackMode) -> SignalStackSource:
     return NotAsked() if mode is AltstackMode.OFF else ByBpf()
 
 
+def open_inferior() -> Inspector:
+    """The inferior that gdb has selected; only inside gdb."""
+
+    def open_selected(options: AttachOptions) -> Backend:
+        from tinspect.backends.gdb_inferior import open_gdb
+
+        return open_gdb(kernel_tasks=options.altstack is not AltstackMode.OFF)
+
+    return Inspector(open_selected)
+
+
 def open_target(target: str, executable: str | None = None, sysroot: str | None = None) -> Inspector:
     """A pid in digits, or a core file. A file named in digits is meant by a path: ./123."""
     return attach(int(target)) if target.isdecimal() else open_core_file(target, executable, sysroot)

@@ -1,6 +1,5 @@
 /* Stack overflow: reported by name, then SIGABRT; everything else is left alone. */
 /* not under tsan: nothing in it runs concurrently, and its runtime wants the signals for itself */
-#define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>

@@ -1,5 +1,4 @@
 /* Scopes: what crossbeam's, rayon's and Rust's scope tests pin, and what goes beyond them. */
-#define _GNU_SOURCE
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>

@@ -1,5 +1,4 @@
 /* Threads: what Rust's std::thread tests pin. */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>

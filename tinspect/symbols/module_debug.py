@@ -11,6 +11,7 @@ from tinspect.symbols.functions import FunctionIndex
 from tinspect.symbols.images import ImageStore
 from tinspect.symbols.lines import find_source_line
 from tinspect.symbols.protocol import SourceLine
+from tinspect.symbols.variables import FrameValues, Variable, find_global, find_local, find_thread_locals
 
 _LINE_CACHE = 1 << 14
 
@@ -48,3 +49,27 @@ class ModuleDebug:
             except FormatError:
                 self._lines[pc] = None
         return self._lines[pc]
+
+    def find_local(self, pc: int, frame: FrameValues, address: int) -> Variable | None:
+        """The local variable at ``address`` of the target in the frame whose code stands at ``pc``, or None."""
+        if self._dwarf is None or self._functions is None:
+            return None
+        try:
+            return find_local(self._dwarf, self._functions, pc, frame, address)
+        except FormatError:
+            return None
+
+    def find_global(self, address: int) -> Variable | None:
+        """The global variable at ``address``, or None. Searches all debug information: ask for addresses of known symbols."""
+        try:
+            return find_global(self._dwarf, address) if self._dwarf is not None else None
+        except FormatError:
+            return None
+
+    @cached_property
+    def thread_locals(self) -> tuple[Variable, ...]:
+        """The thread-local variables by their offset in the TLS block, as far as debug information describes them."""
+        try:
+            return tuple(find_thread_locals(self._dwarf)) if self._dwarf is not None else ()
+        except FormatError:
+            return ()

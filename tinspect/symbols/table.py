@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
+from tinspect.formats.elf_constants import PT_TLS
 from tinspect.model.module import Module, ModuleTable
+from tinspect.symbols.data_types import DataType
 from tinspect.symbols.demangle import demangle
 from tinspect.symbols.images import ImageKey, ImageStore, image_key
 from tinspect.symbols.module_debug import ModuleDebug
 from tinspect.symbols.module_symbols import ModuleSymbols
 from tinspect.symbols.protocol import SourceLine, SymbolHit
+from tinspect.symbols.variables import FrameValues, Variable
 
 _CACHE_LIMIT = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadLocalVariable:
+    """A thread-local variable of a module: ``offset`` in its TLS block and ``size`` in bytes (0: unknown)."""
+
+    name: str
+    offset: int
+    size: int
+    type: DataType | None = None
+
+    @property
+    def type_name(self) -> str | None:
+        """Its type as the source has it, or None."""
+        return self.type.name if self.type is not None else None
+
+    def render(self, data: bytes) -> str | None:
+        """The value that ``data`` holds, in words; None where only the bytes can be shown."""
+        return self.type.render(data) if self.type is not None else None
 
 
 class SymbolStore:
@@ -85,6 +108,43 @@ class SymbolTable:
         """See Symbolizer."""
         module = self._modules.find(address)
         return self._store.debug(module).find_line(address - module.load_bias) if module is not None else None
+
+    def find_variable(self, pc: int, frame: FrameValues, address: int) -> Variable | None:
+        """The local variable that lies at ``address`` in the frame whose code stands at ``pc`` (pc − 1 for a return address), or None.
+
+        Its ``place`` is its address. May take long the first time a module is asked.
+        """
+        module = self._modules.find(pc)
+        return (
+            self._store.debug(module).find_local(pc - module.load_bias, frame, address) if module is not None else None
+        )
+
+    def find_global(self, address: int) -> Variable | None:
+        """The global variable that holds ``address``, with its type where debug information tells it; or None."""
+        module = self._modules.find(address)
+        symbol = self._store.module_symbols(module).find(address - module.load_bias) if module is not None else None
+        if module is None or symbol is None or symbol.is_function or not symbol.size:
+            return None
+        start = symbol.address + module.load_bias
+        described = self._store.debug(module).find_global(symbol.address)
+        data_type = described.type if described is not None else DataType("?", symbol.size)
+        return Variable(demangle(symbol.name), start, data_type)
+
+    def tls_variables(self, module: Module) -> tuple[ThreadLocalVariable, ...]:
+        """The thread-local variables of ``module`` by their offset in its TLS block: from debug information, else from its symbols."""
+        image = self._store.images.find_image(module)
+        segment = image.find_segment(PT_TLS) if image is not None else None
+        if segment is None:
+            return ()
+        found = {
+            variable.place: ThreadLocalVariable(variable.name, variable.place, variable.size, variable.type)
+            for variable in self._store.debug(module).thread_locals
+        }
+        for symbol in self._store.module_symbols(module).tls_symbols():
+            known = found.get(symbol.address)
+            if known is None or known.size == 0:
+                found[symbol.address] = ThreadLocalVariable(demangle(symbol.name), symbol.address, symbol.size)
+        return tuple(found[offset] for offset in sorted(found) if offset < segment.memory_size)
 
 
 def open_symbols(modules: ModuleTable, images: ImageStore) -> SymbolTable:

@@ -83,7 +83,7 @@ def test_references_are_folded_and_sorted_by_badness() -> None:
     table = list_table(sample_report())
     assert texts(table, "verdict") == ["thread is gone", "frame is gone", "declared"]
     assert texts(table, "to") == ["gone", "4243 deep", "4242 demo"]
-    assert texts(table, "target") == ["cached stack", "stack", "counter in main, lent to scope 7"]
+    assert texts(table, "target") == ["cached stack", "stack", "counter in main [scope 7]"]
     assert table.notes == ("1 pointer that libc itself keeps is folded away.",)
     assert len(list_table(sample_report(), ViewOptions(libc_references=True)).rows) == 4
 

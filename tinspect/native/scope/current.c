@@ -9,7 +9,7 @@
 #include "hooks.h"
 #include "word_lock.h"
 
-__thread struct ti_local_state ti_local __attribute__((tls_model("initial-exec")));
+__thread struct ti_local_state ti_local __attribute__((TI_TLS_MODEL visibility("hidden")));
 
 /* Tells when an adopted thread ends. Made when the library is loaded: an early key has a slot in the thread's
  * descriptor, so that setting it never allocates. */

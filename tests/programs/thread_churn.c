@@ -1,0 +1,38 @@
+/*
+ * Threads that live throughout ("thread TID", then "ready") among others that come and go all the time, nested: a
+ * short-lived thread makes the next before it ends. ARGUMENT 1: how many live throughout.
+ */
+#include "truth.h"
+
+enum { CHAINS = 4 };
+
+static void *live(void *unused)
+{
+    say("thread %d", own_tid());
+    pause();
+    return unused;
+}
+
+static void *pass_on(void *remaining)
+{
+    if (remaining) {
+        pthread_detach(start(pass_on, (char *)remaining - 1));
+    } else {
+        pthread_detach(start(pass_on, (void *)50));
+    }
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    int count = argc > 1 ? atoi(argv[1]) : 20;
+    for (int index = 0; index < count; index++) {
+        start(live, NULL);
+    }
+    for (int index = 0; index < CHAINS; index++) {
+        pthread_detach(start(pass_on, (void *)50));
+    }
+    say("ready");
+    hear();
+    return 0;
+}
