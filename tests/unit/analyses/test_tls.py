@@ -130,6 +130,7 @@ def test_values_in_words() -> None:
     words = ValueWords(context(MadeUpLibc()))
     said = {
         7: (Place.NUMBER, "number"),
+        (1 << 64) - 1: (Place.NUMBER, "number"),
         GONE: (Place.NOWHERE, "not mapped"),
         STACKS[2].low: (Place.OWN_STACK, "own stack"),
         STACKS[3].low + 8: (Place.OTHER_STACK, "stack of thread 3"),
