@@ -11,7 +11,7 @@ from tinspect.analyses import whatis as whatis_analysis
 from tinspect.analyses.assemble import Tools, build_context, build_report
 from tinspect.analyses.registry import find_registries, plan_capture
 from tinspect.analyses.tls_variables import variables_of_symbols
-from tinspect.backends import snapshot_file
+from tinspect.backends import launch, snapshot_file
 from tinspect.backends.core import open_core
 from tinspect.backends.live import StopOptions, open_live
 from tinspect.backends.machine import check_machine, check_process
@@ -19,7 +19,9 @@ from tinspect.backends.passive import open_passive
 from tinspect.backends.running_process import open_running
 from tinspect.backends.signal_stack_sources import ByBpf, NotAsked, SignalStackSource
 from tinspect.backends.snapshot_plan import snapshot_plan, touched_pages
+from tinspect.backends.supervisor import Arrest
 from tinspect.errors import LayoutUnknown
+from tinspect.formats.siginfo import signal_name
 from tinspect.libc.detect import detect_libc
 from tinspect.libc.layout_cache import user_cache
 from tinspect.libc.protocol import Libc
@@ -31,6 +33,7 @@ from tinspect.model.options import (
     AltstackMode,
     AttachOptions,
     Progress,
+    RunOptions,
     SnapshotOptions,
     SnapshotSummary,
     no_progress,
@@ -245,3 +248,38 @@ def write_snapshot(pid: int, path: str, options: SnapshotOptions, progress: Prog
 def doctor(pid: int | None) -> tuple[DoctorCheck, ...]:
     """What this machine and these rights allow, and what they allow with one process."""
     return (*check_machine(), *(check_process(pid) if pid is not None else ()))
+
+
+def run_command(
+    command: Sequence[str],
+    run: RunOptions,
+    options: AttachOptions,
+    deliver: Callable[[ProcessReport, str], None],
+) -> int:
+    """Runs a program under supervision; ``deliver`` gets each report and why it was made. The status is the program's own."""
+
+    def attend(arrest: Arrest) -> None:
+        if run.output is not None:
+            write_snapshot(arrest.pid, run.output, SnapshotOptions(altstack=options.altstack, timeout=options.timeout))
+            return
+        with attach(arrest.pid) as inspector:
+            snapshot, tools = inspector.capture(options)
+            deliver(build_report(_with_signal(snapshot, arrest), tools, options), _why(arrest))
+
+    return launch.run_command(command, attend, signals=run.signals, after=run.after, children=run.children)
+
+
+def _with_signal(snapshot: Snapshot, arrest: Arrest) -> Snapshot:
+    """The snapshot that knows which thread was about to get which signal; that thread first, as in a core."""
+    threads = (
+        replace(thread, signal=arrest.signal) if thread.tid == arrest.tid else thread for thread in snapshot.threads
+    )
+    return replace(snapshot, threads=tuple(sorted(threads, key=lambda thread: thread.signal is None)))
+
+
+def _why(arrest: Arrest) -> str:
+    if arrest.signal is None:
+        return f"process {arrest.pid} as it runs: time is up."
+    name = signal_name(arrest.signal.number)
+    fate = "is about to die by it" if arrest.fatal else "goes on"
+    return f"process {arrest.pid}: thread {arrest.tid} got {name}, and {fate}."

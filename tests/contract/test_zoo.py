@@ -17,7 +17,13 @@ Json = dict[str, Any]
 CALLS_BELOW = 4096
 PAGE = 4096
 # Every backend on the system's own libc; the other libcs, whose layouts are the libc house's business, through the live one.
-PAIRS = [(BUILDS[0], backend) for backend in BACKENDS] + [(build, BACKENDS[0]) for build in BUILDS[1:]]
+PAIRS = [
+    # One worker for each pair: the visit is made once, and all tests look at it.
+    pytest.param(
+        (build, backend), marks=pytest.mark.xdist_group(f"{build}-{backend.name}"), id=f"{build}-{backend.name}"
+    )
+    for build, backend in [(BUILDS[0], b) for b in BACKENDS] + [(build, BACKENDS[0]) for build in BUILDS[1:]]
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ class Visit:
         return fact in self.backend.lacks
 
 
-@pytest.fixture(scope="module", params=PAIRS, ids=lambda pair: f"{pair[0]}-{pair[1].name}")
+@pytest.fixture(scope="module", params=PAIRS)
 def visit(request: pytest.FixtureRequest) -> Iterator[Visit]:
     build, backend = request.param
     missing = build.why_missing()
@@ -57,8 +63,8 @@ def visit(request: pytest.FixtureRequest) -> Iterator[Visit]:
         yield Visit(build, backend, tuple(line for line in lines if line["kind"] != "ready"), backend.report(pid))
 
 
-def number(text: str | None) -> int | None:
-    return int(text, 16) if text is not None else None
+def number(text: str) -> int:
+    return int(text, 16)
 
 
 def test_every_thread_is_there_once(visit: Visit) -> None:
