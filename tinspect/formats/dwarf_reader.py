@@ -89,9 +89,9 @@ class DwarfReader:
         start = self._advance(size)
         return memoryview(self._data)[start : start + size]
 
-    def c_string(self) -> bytes:
-        """The bytes up to the next NUL, which is skipped; at most 256."""
-        chunk = bytes(self._data[self.position : min(self.end, self.position + 256)])
+    def c_string(self, limit: int = 256) -> bytes:
+        """The bytes up to the next NUL, which is skipped; at most ``limit``."""
+        chunk = bytes(self._data[self.position : min(self.end, self.position + limit)])
         length = chunk.find(b"\0")
         if length < 0:
             raise FormatError("a DWARF string without an end.")

@@ -92,6 +92,7 @@ class ElfImage:
 
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
         self.data = memoryview(data).cast("B").toreadonly()
+        self._decompressed: dict[int, memoryview] = {}
         self.header = _parse_header(self.data)
         self.segments = _parse_segments(self.data, self.header)
 
@@ -117,11 +118,15 @@ class ElfImage:
         return next((segment for segment in self.segments if segment.type == segment_type), None)
 
     def section_data(self, section: Section) -> memoryview:
-        """The bytes of a section, decompressed where SHF_COMPRESSED says so; empty for SHT_NOBITS. Raises FormatError."""
+        """The bytes of a section, decompressed (once) where SHF_COMPRESSED says so; empty for SHT_NOBITS. Raises FormatError."""
         if section.type == SHT_NOBITS:
             return self.data[:0]
         data = self.file_bytes(section.offset, section.size)
-        return decompress_section(data) if section.flags & SHF_COMPRESSED else data
+        if not section.flags & SHF_COMPRESSED:
+            return data
+        if section.offset not in self._decompressed:
+            self._decompressed[section.offset] = decompress_section(data)
+        return self._decompressed[section.offset]
 
     def find_section_data(self, name: str) -> memoryview | None:
         """The bytes of the section called ``name``; None when it is missing, empty or damaged."""

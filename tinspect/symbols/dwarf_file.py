@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from tinspect.errors import FormatError
 from tinspect.formats.dwarf_aranges import UnitRanges, parse_aranges
+from tinspect.formats.dwarf_line_header import LineStrings
 from tinspect.formats.dwarf_reader import DwarfReader
 from tinspect.formats.elf import ElfImage
 
@@ -35,6 +36,7 @@ _ABSENT = (
     "debug_sup_sec",
     "gnu_debugaltlink_sec",
 )
+_COPIED_BYTES = 8 << 20
 _WALK_SECONDS = 10.0
 _WALK_ENTRIES = 400_000
 
@@ -76,6 +78,13 @@ class _ViewStream(io.RawIOBase):
         return chunk
 
 
+def _open_stream(data: memoryview) -> io.BytesIO | _ViewStream:
+    """A stream over ``data``: the quicker kind where that copies nothing, or little."""
+    if isinstance(data.obj, bytes) and len(data.obj) == len(data):
+        return io.BytesIO(data.obj)
+    return io.BytesIO(data) if len(data) <= _COPIED_BYTES else _ViewStream(data)
+
+
 class Budget:
     """Steps and seconds that one question may take. Raises FormatError when they are used up."""
 
@@ -95,6 +104,7 @@ class DwarfFile:
 
     def __init__(self, image: ElfImage) -> None:
         self.image = image
+        self._ends: dict[int, int] = {}
         self.has_info = image.find_section_data(".debug_info") is not None
 
     @cached_property
@@ -105,7 +115,7 @@ class DwarfFile:
         sections: dict[str, Any] = dict.fromkeys(_ABSENT)
         for name in _SECTIONS:
             data = self.image.find_section_data(f".debug_{name}")
-            stream = _ViewStream(data) if data is not None else None
+            stream = _open_stream(data) if data is not None else None
             size = len(data) if data is not None else 0
             descriptor = (
                 DebugSectionDescriptor(cast(Any, stream), f".debug_{name}", 0, size, 0) if stream is not None else None
@@ -113,6 +123,13 @@ class DwarfFile:
             sections[f"debug_{name}_sec"] = descriptor
         machine = {62: "x64", 183: "AArch64"}.get(self.image.header.machine, "x64")
         return DWARFInfo(DwarfConfig(True, machine, 8), **sections)
+
+    @cached_property
+    def line_strings(self) -> LineStrings:
+        """The strings that line number programs refer to."""
+        empty = memoryview(b"")
+        found = (self.image.find_section_data(name) for name in (".debug_str", ".debug_line_str"))
+        return LineStrings(*(data if data is not None else empty for data in found))
 
     @cached_property
     def unit_offsets(self) -> tuple[int, ...]:
@@ -144,7 +161,7 @@ class DwarfFile:
             if offset not in declared:
                 budget.spend()
                 try:
-                    top = self.unit(offset).get_top_DIE()
+                    top = self.top(self.unit(offset))
                     ranges.extend((low, high, offset) for low, high in self.ranges(top))
                 except FormatError:
                     continue
@@ -154,6 +171,11 @@ class DwarfFile:
     def unit(self, offset: int) -> Unit:
         """The unit at ``offset`` of .debug_info."""
         return self.info.get_CU_at(offset)
+
+    @guarded
+    def top(self, unit: Unit) -> Die:
+        """The entry of the unit itself."""
+        return unit.get_top_DIE()
 
     def find_unit(self, pc: int) -> Unit | None:
         """The unit whose code holds ``pc`` (a virtual address of the file), or None."""
@@ -195,12 +217,36 @@ class DwarfFile:
         return [(low, high) for low, high in result if 0 <= low < high < 1 << 64]
 
     def children(self, die: Die, budget: Budget) -> Iterator[Die]:
-        """The children of an entry, each counted."""
-        iterator = die.iter_children()
-        following = guarded(lambda: next(iterator, None))
-        while (child := following()) is not None:
+        """The children of an entry. pyelftools' own walk follows DW_AT_sibling wherever it leads, back as well; this one only ahead."""
+        if not die.has_children:
+            return
+        child = self._entry(die.cu, die.offset + die.size)
+        while not child.is_null():
             budget.spend()
             yield child
+            child = self._entry(die.cu, self._end(child, budget))
+
+    def _end(self, die: Die, budget: Budget) -> int:
+        """Where the next sibling of an entry begins."""
+        known = self._ends.get(die.offset)
+        if known is None:
+            known = self._ends[die.offset] = _sibling(die) or self._skip_children(die, budget)
+        return known
+
+    def _skip_children(self, die: Die, budget: Budget) -> int:
+        """The same without DW_AT_sibling: past the null entries that end the lists of children."""
+        depth, offset = int(die.has_children), die.offset + die.size
+        while depth:
+            budget.spend()
+            entry = self._entry(die.cu, offset)
+            sibling = _sibling(entry)
+            depth += -1 if entry.is_null() else int(entry.has_children and sibling is None)
+            offset = sibling or offset + entry.size
+        return int(offset)
+
+    @guarded
+    def _entry(self, unit: Unit, offset: int) -> Die:
+        return unit.get_DIE_from_refaddr(offset)
 
     @guarded
     def referenced(self, die: Die, attribute: str) -> Die | None:
@@ -218,3 +264,15 @@ class DwarfFile:
                 return None
             die = origin
         return None
+
+
+def _sibling(die: Die) -> int | None:
+    """Where DW_AT_sibling of an entry leads; None when it has none. Raises FormatError when that is not ahead."""
+    attribute = die.attributes.get("DW_AT_sibling")
+    if attribute is None or not die.has_children:
+        return None
+    base = 0 if attribute.form == "DW_FORM_ref_addr" else die.cu.cu_offset
+    offset = base + attribute.value if isinstance(attribute.value, int) else -1
+    if offset < die.offset + die.size:
+        raise FormatError("a DWARF entry whose sibling lies behind it.")
+    return int(offset)

@@ -57,7 +57,7 @@ class FunctionIndex:
     def _functions(self, unit: Unit) -> list[tuple[int, int, Die]]:
         dwarf, budget = self._dwarf, Budget()
         result: list[tuple[int, int, Die]] = []
-        pending = [(unit.get_top_DIE(), 0)]
+        pending = [(dwarf.top(unit), 0)]
         while pending:
             scope, depth = pending.pop()
             for die in dwarf.children(scope, budget):

@@ -6,13 +6,15 @@ import os
 from typing import Any
 
 from tinspect.errors import FormatError
-from tinspect.formats.dwarf_lines import LineHeader, LineRow, find_row
+from tinspect.formats.dwarf_line_header import LineUnit, parse_line_unit
+from tinspect.formats.dwarf_lines import LineRow, find_row
 from tinspect.symbols.demangle import demangle
 from tinspect.symbols.dwarf_file import DwarfFile, Unit, guarded
 from tinspect.symbols.functions import FunctionIndex
 from tinspect.symbols.protocol import SourceLine
 
 
+@guarded
 def find_source_line(dwarf: DwarfFile, functions: FunctionIndex, pc: int) -> SourceLine | None:
     """The source of ``pc`` (a virtual address of the file), or None. Raises FormatError."""
     unit = dwarf.find_unit(pc)
@@ -35,41 +37,37 @@ def function_name(dwarf: DwarfFile, die: Any) -> str:
     return demangle(linkage or dwarf.name(die) or b"")
 
 
-@guarded
 def _locate(dwarf: DwarfFile, unit: Unit, pc: int) -> tuple[str, int] | None:
-    program = dwarf.info.line_program_for_CU(unit)
+    attributes = dwarf.top(unit).attributes
     data = dwarf.image.find_section_data(".debug_line")
-    if program is None or data is None:
+    if data is None or "DW_AT_stmt_list" not in attributes:
         return None
-    header = program.header
-    layout = LineHeader(
-        header.minimum_instruction_length,
-        header.get("maximum_operations_per_instruction", 1),
-        header.line_base,
-        header.line_range,
-        header.opcode_base,
-        tuple(header.standard_opcode_lengths),
-        bool(header.default_is_stmt),
-    )
-    row = find_row(data[program.program_start_offset : program.program_end_offset], layout, pc)
-    return None if row is None else (_path(unit, header, row), row.line)
+    lines = parse_line_unit(data, attributes["DW_AT_stmt_list"].value, dwarf.line_strings)
+    row = find_row(lines.program, lines.layout, pc)
+    if row is None:
+        return None
+    compiled_in = attributes.get("DW_AT_comp_dir")
+    base = lines.directories[0] if lines.directories and lines.directories[0] else compiled_in and compiled_in.value
+    return _path(lines, row, base or b""), row.line
 
 
-def _path(unit: Unit, header: Any, row: LineRow) -> str:
-    """The file of a row. Relative directories count from that of the unit, which is entry 0 (DWARF 5, 6.2.4; before version 5 the
-    tables leave entry 0 out)."""
-    compiled_in = unit.get_top_DIE().attributes.get("DW_AT_comp_dir")
-    directories = [_text(directory) for directory in header.include_directory]
-    files = list(header.file_entry)
-    if header.version < 5:
-        directories.insert(0, _text(compiled_in.value) if compiled_in is not None else "")
-        files.insert(0, None)
-    file = files[row.file] if row.file < len(files) else None
-    if file is None or file.dir_index >= len(directories):
+def _path(lines: LineUnit, row: LineRow, base: bytes) -> str:
+    """The file of a row. Relative directories count from that of the unit, ``base``."""
+    if row.file >= len(lines.files):
         return "?"
-    directory = directories[file.dir_index] if file.dir_index else ""
-    return os.path.normpath(os.path.join(directories[0], directory, _text(file.name)))  # noqa: PTH118 - of the build machine
+    name, index = lines.files[row.file]
+    if index >= len(lines.directories):
+        return "?"
+    parts = (base, lines.directories[index] if index else b"", name)
+    return os.path.normpath(b"/".join(_below_last_root(parts))).decode("utf-8", "backslashreplace")
 
 
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value or "")
+def _below_last_root(parts: tuple[bytes, ...]) -> list[bytes]:
+    """What os.path.join would keep of paths of the build machine: all from the last absolute one on."""
+    kept: list[bytes] = []
+    for part in parts:
+        if part.startswith(b"/"):
+            kept.clear()
+        if part:
+            kept.append(part)
+    return kept

@@ -44,6 +44,7 @@ class Variable:
         return self.type.size
 
 
+@guarded
 def find_local(
     dwarf: DwarfFile, functions: FunctionIndex, pc: int, frame: FrameValues, address: int
 ) -> Variable | None:
@@ -96,6 +97,7 @@ def _locate(dwarf: DwarfFile, die: Die, name: str, pc: int, context: ExpressionC
     return None
 
 
+@guarded
 def _describe(dwarf: DwarfFile, die: Die, place: int) -> Variable:
     linkage = dwarf.name(die, "DW_AT_linkage_name")
     return Variable(
@@ -131,6 +133,7 @@ def find_thread_locals(dwarf: DwarfFile) -> Iterator[Variable]:
         yield found[offset]
 
 
+@guarded
 def find_global(dwarf: DwarfFile, address: int) -> Variable | None:
     """The global variable that the debug information places at ``address`` (a virtual address of the file), or None. Raises FormatError."""
     data = dwarf.image.find_section_data(".debug_info")
@@ -150,7 +153,7 @@ def _entry_around(dwarf: DwarfFile, position: int, budget: Budget) -> Die | None
     place = bisect_right(dwarf.unit_offsets, position) - 1
     if place < 0:
         return None
-    scope = _top(dwarf, dwarf.unit_offsets[place])
+    scope = dwarf.top(dwarf.unit(dwarf.unit_offsets[place]))
     while not scope.offset <= position < scope.offset + scope.size:
         before = None
         for die in dwarf.children(scope, budget):
@@ -161,8 +164,3 @@ def _entry_around(dwarf: DwarfFile, position: int, budget: Budget) -> Die | None
             return None
         scope = before
     return scope
-
-
-@guarded
-def _top(dwarf: DwarfFile, offset: int) -> Die:
-    return dwarf.unit(offset).get_top_DIE()

@@ -18,6 +18,7 @@ from tinspect.formats.elf import ElfImage
 from tinspect.symbols.dwarf_file import DwarfFile
 from tinspect.symbols.functions import FunctionIndex
 from tinspect.symbols.lines import find_source_line
+from tinspect.symbols.variables import FrameValues, find_local, find_thread_locals
 
 SOURCE = """
 static inline __attribute__((always_inline)) int innermost(int n) {
@@ -110,12 +111,24 @@ def debug_area(data: bytes) -> tuple[int, int]:
     return min(s.offset for s in sections), max(s.offset + s.size for s in sections)
 
 
-@settings(max_examples=150, deadline=20000)
+@settings(max_examples=100, deadline=20000)
 @given(damaged(sample("-g", "-O1"), *debug_area(sample("-g", "-O1"))))
 def test_damaged_debug_information_raises_nothing_else(data: bytes) -> None:
     with contextlib.suppress(FormatError):
         image = ElfImage(data)
         dwarf = DwarfFile(image)
         if dwarf.has_info:
-            for pc in range(0x1040, 0x1240, 32):
+            for pc in range(0x1040, 0x1240, 64):
                 find_source_line(dwarf, FunctionIndex(dwarf), pc)
+
+
+@settings(max_examples=100, deadline=20000)
+@given(damaged(sample("-g", "-O1"), *debug_area(sample("-g", "-O1"))))
+def test_damaged_descriptions_of_variables_raise_nothing_else(data: bytes) -> None:
+    with contextlib.suppress(FormatError):
+        dwarf = DwarfFile(ElfImage(data))
+        for variable in find_thread_locals(dwarf):
+            variable.type.render(bytes(range(1, 65)))
+        for pc in range(0x1130, 0x1200, 16):
+            with contextlib.suppress(FormatError):
+                find_local(dwarf, FunctionIndex(dwarf), pc, FrameValues(0x1000, {6: 0xFF0, 7: 0xF00}), 0xFD4)
