@@ -28,7 +28,7 @@ class Program:
         """All lines before the one that reads `last`."""
         lines = []
         while (line := self.hear()) != [last]:
-            assert line, f"{self.process.args} ended with {self.process.wait()}"
+            assert line, f"the program ended with status {self.process.wait()}"
             assert line[0] != "failed", " ".join(line)
             lines.append(line)
         return lines
