@@ -1,4 +1,7 @@
-"""Kill the injector with SIGKILL at random instants, again and again: its target must never notice.
+"""Kill the injector with SIGKILL at random instants, again and again: no thread of its target may be harmed.
+
+A call that no stop can leave alone (epoll_wait, recv with a timeout) may see EINTR when the kill comes between the stop
+and the injector's undoing of it, as from any debugger that dies: those are counted. Without a kill there are none.
 
 Run: python tests/native/soak_inject.py [--kills N] [--seed N]. The target checks itself (tests/programs/invariants.c).
 """

@@ -105,8 +105,8 @@ def test_injection_and_bpf_agree(start_program: StartProgram) -> None:
     answers = inject(program.pid, [(int(line[2]), int(line[7], 16), int(line[8], 16)) for line in lines])
     compared = 0
     for tid, sp, size, flags, *_ in tasks:
-        answer_sp, answer_size, answer_flags, error, _ = answers[tid]
-        if not error:
+        answer_sp, answer_size, answer_flags, refused, _ = answers[tid]
+        if not refused:
             assert (answer_size, answer_flags) == (size, flags)
             assert flags & SS_DISABLE or answer_sp == sp
             compared += 1

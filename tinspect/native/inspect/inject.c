@@ -97,7 +97,9 @@ static void answer_batch(struct run *run, size_t count)
 
 static void find_threads(struct run *run, size_t count, const struct ti_threads *threads)
 {
-    qsort(threads->items, threads->count, sizeof *threads->items, compare_threads);
+    if (threads->count) {
+        qsort(threads->items, threads->count, sizeof *threads->items, compare_threads);
+    }
     for (size_t index = 0; index < count; index++) {
         struct ti_thread wanted = {.tid = run->turns[index].request->tid};
         run->turns[index].thread =

@@ -122,7 +122,9 @@ static int seize_listed(struct ti_stop *stop, size_t *fresh)
     struct ti_threads *threads = &stop->threads;
     size_t known = threads->count;
     *fresh = 0;
-    qsort(threads->items, known, sizeof *threads->items, compare_threads);
+    if (known) {
+        qsort(threads->items, known, sizeof *threads->items, compare_threads);
+    }
     struct ti_thread *items =
         ti_array_room(threads->items, &threads->capacity, known, stop->listed.count + 1, sizeof *items);
     if (!items) {
