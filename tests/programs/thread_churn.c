@@ -13,13 +13,21 @@ static void *live(void *unused)
     return unused;
 }
 
+static void *pass_on(void *remaining);
+
+/* Others' threads may use up the system's ids for a moment: then again. */
+static void start_next(void *remaining)
+{
+    pthread_t thread;
+    while (pthread_create(&thread, NULL, pass_on, remaining) != 0) {
+        sched_yield();
+    }
+    pthread_detach(thread);
+}
+
 static void *pass_on(void *remaining)
 {
-    if (remaining) {
-        pthread_detach(start(pass_on, (char *)remaining - 1));
-    } else {
-        pthread_detach(start(pass_on, (void *)50));
-    }
+    start_next(remaining ? (char *)remaining - 1 : (void *)50);
     return NULL;
 }
 
@@ -30,7 +38,7 @@ int main(int argc, char **argv)
         start(live, NULL);
     }
     for (int index = 0; index < CHAINS; index++) {
-        pthread_detach(start(pass_on, (void *)50));
+        start_next((void *)50);
     }
     say("ready");
     hear();

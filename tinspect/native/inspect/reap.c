@@ -11,6 +11,22 @@
 
 #include "tasks.h"
 
+/*
+ * Asks first: for a tracer waitid reports a stopped tracee too, whatever the options say (wait_task_stopped in
+ * kernel/exit.c), and taking that report would lose a signal that is being delivered. What has ended stays ended.
+ * ECHILD for threads that are not ours: no harm.
+ */
+static void reap_if_ended(pid_t tid)
+{
+    siginfo_t info = {0};
+    if (waitid(P_PID, (id_t)tid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0 || info.si_pid == 0) {
+        return;
+    }
+    if (info.si_code == CLD_EXITED || info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED) {
+        waitid(P_PID, (id_t)tid, &info, WEXITED | WNOHANG | __WALL);
+    }
+}
+
 void ti_reap_ended(pid_t pid)
 {
     struct ti_tids tids = {0};
@@ -22,8 +38,7 @@ void ti_reap_ended(pid_t pid)
     if (leader && ti_tasks_list(directory, &tids) == 0) {
         for (size_t index = 0; index < tids.count; index++) {
             if (tids.items[index] != leader) {
-                siginfo_t info; /* ECHILD for those that are not ours: no harm */
-                waitid(P_PID, (id_t)tids.items[index], &info, WEXITED | WNOHANG | __WALL);
+                reap_if_ended(tids.items[index]);
             }
         }
     }

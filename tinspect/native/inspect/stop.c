@@ -91,10 +91,19 @@ static int seize(const struct ti_stop *stop, pid_t tid, struct ti_thread *thread
     if (ptrace(PTRACE_SEIZE, tid, NULL, (void *)SEIZE_OPTIONS) != 0) {
         thread->error = errno == EPERM ? explain_refusal(stop, thread) : errno;
     }
-    if (!thread->error && ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) != 0) {
-        thread->error = errno; /* ESRCH: it ended between the two */
-    }
     return thread->error;
+}
+
+/* In a loop of its own, not each thread right after it was seized: the threads that go to their stop meanwhile compete
+ * with PTRACE_SEIZE for the kernel's task list, which made the whole 1.5 times as long at 1,000 threads. */
+static void interrupt_seized(struct ti_stop *stop)
+{
+    for (size_t index = 0; index < stop->threads.count; index++) {
+        struct ti_thread *thread = &stop->threads.items[index];
+        if (is_pending(thread) && ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL) != 0) {
+            thread->error = errno; /* ESRCH: it ended between the two */
+        }
+    }
 }
 
 static int compare_tids(const void *left, const void *right)
@@ -122,7 +131,9 @@ static int seize_listed(struct ti_stop *stop, size_t *fresh)
     struct ti_threads *threads = &stop->threads;
     size_t known = threads->count;
     *fresh = 0;
-    qsort(threads->items, known, sizeof *threads->items, compare_threads);
+    if (known) {
+        qsort(threads->items, known, sizeof *threads->items, compare_threads);
+    }
     struct ti_thread *items =
         ti_array_room(threads->items, &threads->capacity, known, stop->listed.count + 1, sizeof *items);
     if (!items) {
@@ -336,7 +347,10 @@ int ti_stop_all(struct ti_stop *stop)
     stop->deadline_ns = stop->started_ns + stop->timeout_ns;
     for (;;) {
         int error = seize_listed(stop, &fresh);
-        error = error ? error : wait_stopped(stop);
+        if (!error) {
+            interrupt_seized(stop);
+            error = wait_stopped(stop);
+        }
         if (error) {
             return error;
         }
