@@ -671,6 +671,40 @@ static void available_parallelism_honours_affinity(void)
     CHECK_EQUAL(ti_available_parallelism(), 1);
 }
 
+/* Counts what the program allocates: ours stand in front of libc's. musl gives its own no other name. */
+static _Atomic long allocations;
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+extern void *__libc_malloc(size_t size);
+void *malloc(size_t size)
+{
+    atomic_fetch_add(&allocations, 1);
+    return __libc_malloc(size);
+}
+#endif
+
+static void *use_current_and_park(void *context)
+{
+    long before = atomic_load(&allocations);
+    ti_thread self = ti_current();
+    CHECK_EQUAL(ti_unpark(self), TI_OK);
+    ti_park();
+    CHECK_EQUAL(ti_park_until(ti_deadline_after(1000)), TI_ETIMEDOUT);
+    CHECK(self.id != 0 && ti_thread_id() == self.id);
+    CHECK_EQUAL(atomic_load(&allocations), before);
+    return context;
+}
+
+static void current_park_and_unpark_never_allocate(void)
+{
+    ti_thread thread;
+    CHECK_EQUAL(ti_spawn(none, NULL, use_current_and_park, NULL, &thread), TI_OK);
+    CHECK_EQUAL(ti_join(thread, NULL, NULL), TI_OK);
+    pthread_t raw;
+    CHECK_EQUAL(pthread_create(&raw, NULL, use_current_and_park, NULL), 0);
+    CHECK_EQUAL(pthread_join(raw, NULL), 0);
+    use_current_and_park(NULL);
+}
+
 static void *raw_thread(void *context)
 {
     ti_thread self = ti_current();
@@ -873,7 +907,8 @@ TEST_MAIN(TEST(run_basic), TEST(unnamed_thread), TEST(named_thread), TEST(named_
           TEST(creation_failure_leaves_nothing_behind), TEST(environment_is_dropped_in_the_child),
           TEST(avoid_copying_the_body), TEST(child_doesnt_ref_parent), TEST(types_must_be_send), TEST(options_can_grow),
           TEST(spawn_hooks_are_inherited), TEST(sleep_survives_signals), TEST(sleep_very_long),
-          TEST(available_parallelism_honours_affinity), TEST(foreign_threads_are_adopted), TEST(panics_run_cleanups),
+          TEST(available_parallelism_honours_affinity), TEST(foreign_threads_are_adopted),
+          TEST(current_park_and_unpark_never_allocate), TEST(panics_run_cleanups),
           TEST(panicking_is_true_while_unwinding), TEST(panic_while_unwinding_aborts),
           TEST(a_result_whose_destructor_panics_aborts), TEST(panic_outside_aborts),
           TEST(checked_mode_reports_joining_twice))

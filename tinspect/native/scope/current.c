@@ -28,7 +28,9 @@ static void adopted_thread_ends(void *record)
     thread->hooks = NULL;
     ti_record_begin(&thread->record.slot);
     ti_set(thread->record.state, TI_STATE_IN_DESTRUCTORS);
+    ti_set(thread->record.finished, 1);
     ti_record_end(&thread->record.slot);
+    atomic_fetch_or_explicit(&thread->fate, TI_FATE_ENDED, memory_order_release);
     /* Later destructors may call in again: ti_local.record still works, for the slot stays ours until the kernel has
      * forgotten this thread. */
     ti_limbo_push(thread);
@@ -58,8 +60,9 @@ struct ti_thread_record *ti_adopt_current(void)
     pid_t tid = (pid_t)syscall(SYS_gettid);
     bool is_main = tid == getpid();
     struct ti_stack_bounds bounds;
-    /* Asking libc allocates, so that is left to the main thread, whose first call sets up the runtime anyway. */
-    if (is_main ? ti_bounds_of_current(&bounds) : ti_bounds_from_descriptor(&bounds)) {
+    /* Asking libc allocates: only the main thread does, and the first of all others, from which the descriptor's layout
+     * is learnt. */
+    if (is_main || !ti_bounds_are_learnt() ? ti_bounds_of_current(&bounds) : ti_bounds_from_descriptor(&bounds)) {
         ti_bounds_set(record, &bounds);
     }
     ti_set(record->tid, (uint32_t)tid);

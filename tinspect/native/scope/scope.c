@@ -337,7 +337,11 @@ ti_status ti_scope_wait_stop(ti_scope handle, ti_deadline deadline)
 {
     struct ti_scope_slot *scope = find(handle);
     while (scope != NULL && !ti_scope_is_stopped(handle)) {
-        if (!ti_futex_wait(&scope->record.stopped, 0, deadline)) {
+        /* In steps: a thread that the scope does not wait for may find the slot to be another scope's by now, whose
+         * token never comes. */
+        ti_deadline step = ti_deadline_after(1000000000u);
+        bool last = deadline <= step;
+        if (!ti_futex_wait(&scope->record.stopped, 0, last ? deadline : step) && last) {
             return TI_ETIMEDOUT;
         }
     }
