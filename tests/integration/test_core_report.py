@@ -103,6 +103,19 @@ def test_bounds_and_guards_are_those_the_program_told(tmp_path: Path, maker: str
         program.end()
 
 
+@pytest.mark.parametrize(("flag", "compiler"), [("-static", "cc"), ("-O2", "musl-gcc"), ("-static", "musl-gcc")])
+def test_bounds_of_static_and_musl_programs(tmp_path: Path, flag: str, compiler: str) -> None:
+    program = start_crash(tmp_path, "null", 3, executable=build("core_crash", flag, compiler=compiler))
+    try:
+        report = report_of_core(program.die())
+    finally:
+        program.end()
+    check_stacks(report, program)
+    assert report.target.libc.name == ("musl" if compiler == "musl-gcc" else "glibc")
+    assert report.crash
+    assert report.crash.verdict == "null-dereference"
+
+
 def test_a_core_without_its_executable_still_gives_bounds(tmp_path: Path) -> None:
     own = tmp_path / "gone"
     shutil.copy(build("core_crash"), own)
