@@ -263,19 +263,10 @@ def run_command(
         if run.output is not None:
             write_snapshot(arrest.pid, run.output, SnapshotOptions(altstack=options.altstack, timeout=options.timeout))
             return
-        with attach(arrest.pid) as inspector:
-            snapshot, tools = inspector.capture(options)
-            deliver(build_report(_with_signal(snapshot, arrest), tools, options), _why(arrest))
+        with Inspector(lambda look: launch.ArrestedBackend(_open_process(arrest.pid, look), arrest)) as inspector:
+            deliver(inspector.report(options), _why(arrest))
 
     return launch.run_command(command, attend, signals=run.signals, after=run.after, children=run.children)
-
-
-def _with_signal(snapshot: Snapshot, arrest: Arrest) -> Snapshot:
-    """The snapshot that knows which thread was about to get which signal; that thread first, as in a core."""
-    threads = (
-        replace(thread, signal=arrest.signal) if thread.tid == arrest.tid else thread for thread in snapshot.threads
-    )
-    return replace(snapshot, threads=tuple(sorted(threads, key=lambda thread: thread.signal is None)))
 
 
 def _why(arrest: Arrest) -> str:
