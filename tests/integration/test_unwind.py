@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.gdb_stacks import GdbThread, gdb_stacks
 from tests.support.live_process import LiveFiles, LiveProcess
-from tests.support.standing_process import StandingProcess, build
+from tests.support.standing_process import PROGRAMS, StandingProcess, build
 from tinspect.arch.x86_64 import X86_64
 from tinspect.model.frame import CallStack, FrameSource
 from tinspect.model.module import Module
@@ -232,3 +232,20 @@ def wait_until_asleep(pid: int) -> None:
             return
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+@pytest.mark.parametrize("flags", [("-g",), ("-g", "-O"), ("-O", "-C", "panic=abort")])
+def test_rust_scoped_threads(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    if shutil.which("rustc") is None:
+        pytest.skip("rustc is not installed")
+    program = tmp_path / "scoped"
+    source = PROGRAMS / "scoped.rs"
+    subprocess.run(["rustc", *flags, "--edition", "2021", "-o", str(program), str(source)], check=True, timeout=100)
+    with StandingProcess([program]) as standing, LiveProcess(standing.pid) as process:
+        found = unwind_all(process, gdb_stacks(standing.pid))
+        assert len(standing.tids) == 4
+        for kind, tid in standing.tids.items():
+            assert_same_frames(found[tid])
+            names = [frame.function for frame in found[tid].stack.frames]
+            if kind != "main":
+                assert "scoped::use_borrowed" in names
