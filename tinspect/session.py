@@ -13,12 +13,13 @@ from tinspect.analyses.registry import find_registries, plan_capture
 from tinspect.analyses.tls_variables import variables_of_symbols
 from tinspect.backends import launch, snapshot_file
 from tinspect.backends.core import open_core
-from tinspect.backends.live import StopOptions, open_live
+from tinspect.backends.live import open_live
 from tinspect.backends.machine import check_machine, check_process
 from tinspect.backends.passive import open_passive
 from tinspect.backends.running_process import open_running
 from tinspect.backends.signal_stack_sources import ByBpf, NotAsked, SignalStackSource
 from tinspect.backends.snapshot_plan import snapshot_plan, touched_pages
+from tinspect.backends.stopping import StopOptions
 from tinspect.backends.supervisor import Arrest
 from tinspect.errors import LayoutUnknown
 from tinspect.formats.siginfo import signal_name
@@ -164,10 +165,10 @@ def open_core_file(core: str | Path | BinaryIO, executable: str | None = None, s
 
 
 def _open_process(pid: int, options: AttachOptions) -> Backend:
+    timeout_ms = int(options.timeout * 1000)
     if options.passive:
-        return open_passive(open_running(pid, TargetKind.PASSIVE))
-    stop = StopOptions(options.tids, int(options.timeout * 1000))
-    return open_live(pid, _signal_stack_source(options.altstack), stop)
+        return open_passive(open_running(pid, TargetKind.PASSIVE), timeout_ms if options.stop_busy else None)
+    return open_live(pid, _signal_stack_source(options.altstack), StopOptions(options.tids, timeout_ms))
 
 
 def _signal_stack_source(mode: AltstackMode) -> SignalStackSource:

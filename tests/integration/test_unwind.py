@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.gdb_stacks import GdbThread, gdb_stacks
 from tests.support.live_process import LiveFiles, LiveProcess
-from tests.support.standing_process import StandingProcess, build
+from tests.support.standing_process import PROGRAMS, StandingProcess, build
 from tinspect.arch.x86_64 import X86_64
 from tinspect.model.frame import CallStack, FrameSource
 from tinspect.model.module import Module
@@ -232,3 +232,36 @@ def wait_until_asleep(pid: int) -> None:
             return
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+def build_rust(target: Path, *flags: str) -> Path:
+    if shutil.which("rustc") is None:
+        pytest.skip("rustc is not installed")
+    command = ["rustc", *flags, "--edition", "2021", "-o", str(target), str(PROGRAMS / "scoped.rs")]
+    subprocess.run(command, check=True, timeout=100)
+    return target
+
+
+@pytest.mark.parametrize("flags", [("-g",), ("-g", "-O")])
+def test_rust_scoped_threads(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    program = build_rust(tmp_path / "scoped", *flags)
+    with StandingProcess([program]) as standing, LiveProcess(standing.pid) as process:
+        found = unwind_all(process, gdb_stacks(standing.pid))
+        assert len(standing.tids) == 4
+        for kind, tid in standing.tids.items():
+            assert_same_frames(found[tid])
+            names = [frame.function for frame in found[tid].stack.frames]
+            if kind != "main":
+                assert "scoped::use_borrowed" in names
+
+
+def test_a_function_pointer_on_the_stack_is_no_return_address(tmp_path: Path) -> None:
+    """With panic=abort Rust's ``main`` has no call frame information, and holds a pointer to the program's own main right where a
+    return address could be: gdb 13 takes it for a frame."""
+    program = build_rust(tmp_path / "scoped", "-O", "-C", "panic=abort")
+    with StandingProcess([program]) as standing, LiveProcess(standing.pid) as process:
+        frames = unwind_all(process, gdb_stacks(standing.pid))[standing.pid].stack.frames
+    names = [frame.function for frame in frames]
+    assert names[-4:] == ["main", "__libc_start_call_main", "__libc_start_main", "_start"]
+    assert names[-5] == "std::rt::lang_start_internal"
+    assert frames[-3].source is FrameSource.STACK_SCAN

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 from tinspect.backends.launch import ArrestedBackend, run_command
-from tinspect.backends.live import StopOptions, open_live
+from tinspect.backends.live import open_live
 from tinspect.backends.signal_stack_sources import NotAsked
+from tinspect.backends.stopping import StopOptions
 from tinspect.backends.supervisor import Arrest
 from tinspect.model.options import AttachOptions
 from tinspect.session import Inspector

@@ -157,7 +157,7 @@ def bpf_tasks(
     registers). All tids are those of the caller's pid namespace. The flags are the kernel's own: 2 (SS_DISABLE) without
     an alternate stack, 0x80000000 SS_AUTODISARM; SS_ONSTACK is never among them, as the kernel works it out from sp.
     Registers are the kernel's struct pt_regs (x86-64: r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi
-    orig_rax rip cs eflags rsp ss; of cs and ss only the low 16 bits count), None when not wanted and for kernel workers.
+    orig_rax rip cs eflags rsp ss; of cs and ss only the low 16 bits count), None if not wanted and for kernel workers.
 
     Registers and thread pointer of a thread with on_cpu are stale. A thread off the CPU in two calls, with both counts
     unchanged, did not run in between: the first call's registers are exact for all that time.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from tinspect.errors import FormatError
 from tinspect.formats.cfi import RegisterRule, RuleKind, UnwindRow, compute_row
@@ -31,6 +32,14 @@ class UnwindStep:
     address_signed: bool
 
 
+class Steps(Protocol):
+    """Where an unwinder takes its steps from."""
+
+    def find_step(self, module: Module, address: int) -> UnwindStep | None:
+        """The step at ``address`` of the target, or None where nothing sound is known about it."""
+        ...
+
+
 class StepStore:
     """Steps for any module, found once for each (file, pc): most threads wait at the same few addresses."""
 
@@ -53,7 +62,7 @@ class StepStore:
             try:
                 entry = table.find(pc)
                 if entry is not None:
-                    return _compiled(compute_row(entry, pc))
+                    return compile_step(compute_row(entry, pc))
             except FormatError:
                 continue
         return None
@@ -67,7 +76,8 @@ class StepStore:
         return self._tables[key]
 
 
-def _compiled(row: UnwindRow) -> UnwindStep:
+def compile_step(row: UnwindRow) -> UnwindStep:
+    """``row`` made ready to run."""
     rules = row.rules
     returns = rules.get(row.return_column)
     saved = tuple((register, rule.value) for register, rule in rules.items() if rule.kind is RuleKind.OFFSET)

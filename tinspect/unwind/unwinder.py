@@ -19,7 +19,7 @@ from tinspect.unwind.cursor import Caller, Cursor, RegisterColumns
 from tinspect.unwind.guesses import CallerGuesses
 from tinspect.unwind.signal_stack import find_frame_end
 from tinspect.unwind.stack_words import StackWords
-from tinspect.unwind.steps import StepStore, UnwindStep
+from tinspect.unwind.steps import Steps, StepStore, UnwindStep
 
 FRAME_LIMIT = 4096
 _SIGNAL_LIMIT = 64
@@ -52,7 +52,7 @@ class Unwinder:
         symbols: Symbolizer | None = None,
         *,
         mappings: MappingTable | None = None,
-        steps: StepStore | None = None,
+        steps: Steps | None = None,
         frame_limit: int = FRAME_LIMIT,
     ) -> None:
         self._memory = memory

@@ -143,14 +143,14 @@ def test_no_cfa_is_refused() -> None:
         row_of(b"", initial=b"")
 
 
-@settings(max_examples=300, deadline=1000)
+@settings(max_examples=300, deadline=None)
 @given(strategies.binary(max_size=200))
 def test_any_instructions_give_a_row_or_an_error(code: bytes) -> None:
     with contextlib.suppress(FormatError):
         row_of(code)
 
 
-@settings(max_examples=300, deadline=1000)
+@settings(max_examples=300, deadline=None)
 @given(strategies.binary(max_size=300), strategies.booleans())
 def test_any_section_can_be_walked(data: bytes, is_debug_frame: bool) -> None:
     index = FrameSection(memoryview(data), 0x1000, is_debug_frame).index()
@@ -166,7 +166,7 @@ def frame_area(data: bytes) -> tuple[int, int]:
     return header.offset, frames.offset + frames.size
 
 
-@settings(max_examples=300, deadline=1000)
+@settings(max_examples=300, deadline=None)
 @given(damaged(sample(), *frame_area(sample())))
 def test_damaged_tables_answer_or_raise_format_error(data: bytes) -> None:
     try:

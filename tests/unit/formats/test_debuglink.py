@@ -49,7 +49,7 @@ def test_a_bomb_is_refused(tmp_path: Path) -> None:
     assert parse_debug_data(add_section(tmp_path, ".gnu_debugdata", zeros)) is None
 
 
-@settings(max_examples=50, deadline=1000)
+@settings(max_examples=50, deadline=None)
 @given(damaged(sample()))
 def test_damaged_files_have_no_link(data: bytes) -> None:
     try:

@@ -151,7 +151,7 @@ def test_plt_entries_are_those_of_objdump(tmp_path: Path, flags: tuple[str, ...]
     assert theirs or "-static" in flags
 
 
-@settings(max_examples=300, deadline=1000)
+@settings(max_examples=300, deadline=None)
 @given(strategies.binary(max_size=24 * 20), strategies.binary(max_size=100), strategies.integers(0, 1 << 64))
 def test_any_table_can_be_asked(table: bytes, names: bytes, address: int) -> None:
     index = SymbolIndex(memoryview(table), memoryview(names))
@@ -161,7 +161,7 @@ def test_any_table_can_be_asked(table: bytes, names: bytes, address: int) -> Non
     assert len(list(index.defined_functions())) <= len(index)
 
 
-@settings(max_examples=300, deadline=2000)
+@settings(max_examples=300, deadline=None)
 @given(damaged(sample()))
 def test_damaged_files_can_be_asked(data: bytes) -> None:
     with contextlib.suppress(FormatError):

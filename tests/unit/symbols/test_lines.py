@@ -93,14 +93,14 @@ def ask_gdb(path: Path, addresses: range) -> list[tuple[list[str], str, int]]:
 HEADER = LineHeader(1, 1, -5, 14, 13, (0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1))
 
 
-@settings(max_examples=300, deadline=1000)
+@settings(max_examples=300, deadline=None)
 @given(strategies.binary(max_size=300), strategies.integers(0, 1 << 40))
 def test_any_program_ends(program: bytes, address: int) -> None:
     with contextlib.suppress(FormatError):
         find_row(memoryview(program), HEADER, address)
 
 
-@settings(max_examples=300, deadline=1000)
+@settings(max_examples=300, deadline=None)
 @given(strategies.binary(max_size=300))
 def test_any_ranges_can_be_walked(data: bytes) -> None:
     parse_aranges(memoryview(data)).find(100)
@@ -111,7 +111,7 @@ def debug_area(data: bytes) -> tuple[int, int]:
     return min(s.offset for s in sections), max(s.offset + s.size for s in sections)
 
 
-@settings(max_examples=100, deadline=20000)
+@settings(max_examples=100, deadline=None)
 @given(damaged(sample("-g", "-O1"), *debug_area(sample("-g", "-O1"))))
 def test_damaged_debug_information_raises_nothing_else(data: bytes) -> None:
     with contextlib.suppress(FormatError):
@@ -122,7 +122,7 @@ def test_damaged_debug_information_raises_nothing_else(data: bytes) -> None:
                 find_source_line(dwarf, FunctionIndex(dwarf), pc)
 
 
-@settings(max_examples=100, deadline=20000)
+@settings(max_examples=100, deadline=None)
 @given(damaged(sample("-g", "-O1"), *debug_area(sample("-g", "-O1"))))
 def test_damaged_descriptions_of_variables_raise_nothing_else(data: bytes) -> None:
     with contextlib.suppress(FormatError):

@@ -1,0 +1,104 @@
+"""Rust names against binutils' c++filt, after its verbosity is taken off; hostile names end."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+from hypothesis import given, settings, strategies
+
+from tinspect.symbols.demangle import demangle
+from tinspect.symbols.rust_v0 import demangle_rust_v0
+
+V0 = [
+    "_RNvCs1234_7mycrate3foo",
+    "_RNvMCs1234_7mycrateNtB2_4Type6method",
+    "_RNvXCs1234_7mycrateNtB2_4TypeNtB2_5Trait6method",
+    "_RNvYNtCs1234_7mycrate4TypeNtB4_5Trait6method",
+    "_RNCNvCs1234_7mycrate4main0B3_",
+    "_RNCNCNvCs1234_7mycrate4mains_0s0_0B5_",
+    "_RINvCs1234_7mycrate3foohReTtmEAhj8_SbPxOyQaFUKCdEfDG_NtB2_5TraitEL_E",
+    "_RINvCs1234_7mycrate3fooFG_RL0_hEuDNtB2_5TraitEL_Kb1_Kc61_Kin5_zE",
+    "_RNvNtCs1234_7mycrateu8gdel_5qa3bar",
+    "_RINvMs3_NtNtCsgEmfK2I1SDS_4core4iter5rangeNtB6_5Range4nextpvE",
+    "_RNvCs1234_7mycrate3foo.llvm.1234",
+]
+LEGACY = [
+    "_ZN" + "".join(f"{len(part)}{part}" for part in (*parts, "h0123456789abcdef")) + "E"
+    for parts in (
+        ("core", "fmt", "Formatter", "pad"),
+        ("_$LT$alloc..vec..Vec$LT$T$GT$$u20$as$u20$core..ops..drop..Drop$GT$", "drop"),
+        ("std", "rt", "lang_start", "_$u7b$$u7b$closure$u7d$$u7d$"),
+        ("test", "a$BP$$RF$$C$b$LP$$RP$"),
+    )
+]
+
+
+def cxxfilt(names: list[str]) -> list[str]:
+    run = subprocess.run(["c++filt", "-s", "rust"], input="\n".join(names), capture_output=True, text=True, check=True)
+    return run.stdout.splitlines()
+
+
+def plain(text: str) -> str:
+    """Without the hashes of crates and the types of constants, which c++filt shows."""
+    text = re.sub(r"(?<=\w)\[[0-9a-f]+\]", "", text)
+    text = re.sub(r": (usize|isize|bool|char|[iu]\d+)(?=[],>])", "", text)
+    return re.sub(r"\.llvm\.\d+|::h[0-9a-f]{16}$", "", text).strip()
+
+
+@pytest.mark.parametrize(("name", "expected"), zip([*V0, *LEGACY], cxxfilt([*V0, *LEGACY]), strict=True))
+def test_rust_names_are_those_of_cxxfilt(name: str, expected: str) -> None:
+    assert plain(expected) != name
+    assert demangle(name.encode()) == plain(expected)
+
+
+def test_versions_go_and_plt_stays() -> None:
+    assert demangle(b"memcpy@@GLIBC_2.14") == "memcpy"
+    assert demangle(b"memcpy@GLIBC_2.2.5") == "memcpy"
+    assert demangle(b"puts@plt") == "puts@plt"
+    assert demangle(b"_RNvCs1234_7mycrate3foo@plt") == "mycrate::foo@plt"
+    assert demangle(b"main") == "main"
+    assert demangle(b"\xff\xfe") == "\\xff\\xfe"
+    assert demangle(b"") == ""
+
+
+def test_references_that_double_the_output_end() -> None:
+    """Each tuple holds the one before it twice: 2 to the power of 40 names, were they written out."""
+    name, start = "_RINvC1a1b", 0
+    body = "Tuu" + "E"
+    previous = len(name) - 2
+    name += body
+    for _ in range(40):
+        start = len(name) - 2
+        reference = "B" + base62(previous)
+        name += f"T{reference}{reference}E"
+        previous = start
+    assert demangle_rust_v0(name + "E") is None
+
+
+def base62(value: int) -> str:
+    digits = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    if value == 0:
+        return "_"
+    value, text = value - 1, ""
+    while True:
+        text = digits[value % 62] + text
+        value //= 62
+        if value == 0:
+            return text + "_"
+
+
+@settings(max_examples=500, deadline=None)
+@given(strategies.text("_RNvCMXYIBEKLTFDGASQPOs0123456789abhjuNtz", max_size=80))
+def test_any_rust_name_ends(text: str) -> None:
+    shown = demangle(f"_R{text}".encode())
+    assert shown
+
+
+@settings(max_examples=300, deadline=None)
+@given(strategies.binary(max_size=60))
+def test_any_bytes_are_shown(name: bytes) -> None:
+    assert isinstance(demangle(name), str)
+    assert isinstance(demangle(b"_ZN" + name), str)
+    assert isinstance(demangle(b"_Z" + name), str)
