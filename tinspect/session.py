@@ -13,6 +13,7 @@ from tinspect.analyses.registry import find_registries, plan_capture
 from tinspect.analyses.tls_variables import variables_of_symbols
 from tinspect.backends import launch, snapshot_file
 from tinspect.backends.core import open_core
+from tinspect.backends.launch import ArrestedBackend
 from tinspect.backends.live import open_live
 from tinspect.backends.machine import check_machine, check_process
 from tinspect.backends.passive import open_passive
@@ -225,17 +226,23 @@ def whatis(
 
 def write_snapshot(pid: int, path: str, options: SnapshotOptions, progress: Progress = no_progress) -> SnapshotSummary:
     """Captures a running process in one stop, and writes it as an ELF core."""
-    wanted = AttachOptions(altstack=options.altstack, timeout=options.timeout)
     with attach(pid) as inspector:
-        snapshot, _ = inspector.capture(
-            wanted,
-            progress,
-            lambda target: snapshot_plan(target, touched_pages(pid), heap=options.heap, full=options.full),
-        )
-        progress("writing", 0, None)
-        size = snapshot_file.write_snapshot(
-            snapshot, Path(path), full=options.full, compress="zstd" if options.compress else None
-        )
+        return _write_snapshot(inspector, pid, path, options, progress)
+
+
+def _write_snapshot(
+    inspector: Inspector, pid: int, path: str, options: SnapshotOptions, progress: Progress
+) -> SnapshotSummary:
+    wanted = AttachOptions(altstack=options.altstack, timeout=options.timeout)
+    snapshot, _ = inspector.capture(
+        wanted,
+        progress,
+        lambda target: snapshot_plan(target, touched_pages(pid), heap=options.heap, full=options.full),
+    )
+    progress("writing", 0, None)
+    size = snapshot_file.write_snapshot(
+        snapshot, Path(path), full=options.full, compress="zstd" if options.compress else None
+    )
     return SnapshotSummary(
         path=path,
         file_size=size,
@@ -260,22 +267,14 @@ def run_command(
     """Runs a program under supervision; ``deliver`` gets each report and why it was made. The status is the program's own."""
 
     def attend(arrest: Arrest) -> None:
-        if run.output is not None:
-            write_snapshot(arrest.pid, run.output, SnapshotOptions(altstack=options.altstack, timeout=options.timeout))
-            return
-        with attach(arrest.pid) as inspector:
-            snapshot, tools = inspector.capture(options)
-            deliver(build_report(_with_signal(snapshot, arrest), tools, options), _why(arrest))
+        with Inspector(lambda wanted: ArrestedBackend(_open_process(arrest.pid, wanted), arrest)) as inspector:
+            if run.output is None:
+                deliver(inspector.report(options), _why(arrest))
+            else:
+                wanted = SnapshotOptions(altstack=options.altstack, timeout=options.timeout)
+                _write_snapshot(inspector, arrest.pid, run.output, wanted, no_progress)
 
     return launch.run_command(command, attend, signals=run.signals, after=run.after, children=run.children)
-
-
-def _with_signal(snapshot: Snapshot, arrest: Arrest) -> Snapshot:
-    """The snapshot that knows which thread was about to get which signal; that thread first, as in a core."""
-    threads = (
-        replace(thread, signal=arrest.signal) if thread.tid == arrest.tid else thread for thread in snapshot.threads
-    )
-    return replace(snapshot, threads=tuple(sorted(threads, key=lambda thread: thread.signal is None)))
 
 
 def _why(arrest: Arrest) -> str:
