@@ -231,20 +231,26 @@ def whatis(
 
 def write_snapshot(pid: int, path: str, options: SnapshotOptions, progress: Progress = no_progress) -> SnapshotSummary:
     """Captures a running process in one stop, and writes it as an ELF core."""
+    with attach(pid) as inspector:
+        return _write_snapshot(inspector, pid, path, options, progress)
+
+
+def _write_snapshot(
+    inspector: Inspector, pid: int, path: str, options: SnapshotOptions, progress: Progress
+) -> SnapshotSummary:
     from tinspect.backends import snapshot_file
     from tinspect.backends.snapshot_plan import snapshot_plan, touched_pages
 
     wanted = AttachOptions(altstack=options.altstack, timeout=options.timeout)
-    with attach(pid) as inspector:
-        snapshot, _ = inspector.capture(
-            wanted,
-            progress,
-            lambda target: snapshot_plan(target, touched_pages(pid), heap=options.heap, full=options.full),
-        )
-        progress("writing", 0, None)
-        size = snapshot_file.write_snapshot(
-            snapshot, Path(path), full=options.full, compress="zstd" if options.compress else None
-        )
+    snapshot, _ = inspector.capture(
+        wanted,
+        progress,
+        lambda target: snapshot_plan(target, touched_pages(pid), heap=options.heap, full=options.full),
+    )
+    progress("writing", 0, None)
+    size = snapshot_file.write_snapshot(
+        snapshot, Path(path), full=options.full, compress="zstd" if options.compress else None
+    )
     return SnapshotSummary(
         path=path,
         file_size=size,
@@ -272,11 +278,12 @@ def run_command(
     from tinspect.backends import launch
 
     def attend(arrest: Arrest) -> None:
-        if run.output is not None:
-            write_snapshot(arrest.pid, run.output, SnapshotOptions(altstack=options.altstack, timeout=options.timeout))
-            return
-        with Inspector(lambda look: launch.ArrestedBackend(_open_process(arrest.pid, look), arrest)) as inspector:
-            deliver(inspector.report(options), _why(arrest))
+        with Inspector(lambda wanted: launch.ArrestedBackend(_open_process(arrest.pid, wanted), arrest)) as inspector:
+            if run.output is None:
+                deliver(inspector.report(options), _why(arrest))
+            else:
+                wanted = SnapshotOptions(altstack=options.altstack, timeout=options.timeout)
+                _write_snapshot(inspector, arrest.pid, run.output, wanted, no_progress)
 
     return launch.run_command(command, attend, signals=run.signals, after=run.after, children=run.children)
 

@@ -179,3 +179,18 @@ def _read_until(terminal: int, last: bytes) -> bytes:
             break
         said += piece
     return said
+
+
+def test_a_snapshot_of_the_death_can_be_kept_instead(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    command = [sys.executable, "-m", "tinspect", "run", "-o", str(kept), "--", str(build("core_crash")), "null", "2"]
+    done = subprocess.run(
+        command, input="\n", capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 128 + signal.SIGSEGV
+    [tid] = [int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("crash ")]
+    report = report_of_core(kept)
+    assert report.crash
+    assert (report.crash.tid, report.crash.verdict, report.crash.address) == (tid, "null-dereference", 0x18)
+    assert report.threads[0].thread.name == "crasher"

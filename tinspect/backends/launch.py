@@ -122,7 +122,8 @@ def _find_program(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ArrestedBackend:
-    """A Backend over another one, whose captures show the signal that the arrested thread was about to take."""
+    """A Backend over another one, whose captures show the signal that the arrested thread was about to take, and that thread first,
+    as in a core."""
 
     inner: Backend
     arrest: Arrest
@@ -140,7 +141,8 @@ class ArrestedBackend:
     def capture(self, plan: CapturePlan) -> Snapshot:
         """See Backend."""
         snapshot = self.inner.capture(plan)
-        return replace(snapshot, threads=tuple(map(self._marked, snapshot.threads)))
+        marked = map(self._marked, snapshot.threads)
+        return replace(snapshot, threads=tuple(sorted(marked, key=lambda thread: thread.signal is None)))
 
     def close(self) -> None:
         """See Backend."""
