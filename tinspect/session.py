@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from tinspect.analyses import whatis as whatis_analysis
 from tinspect.analyses.assemble import Tools, build_context, build_report
+from tinspect.analyses.instructions import instructions_around
 from tinspect.analyses.registry import find_registries, plan_capture
 from tinspect.analyses.tls_variables import variables_of_symbols
 from tinspect.backends import snapshot_file
@@ -24,6 +25,7 @@ from tinspect.libc.detect import detect_libc
 from tinspect.libc.layout_cache import user_cache
 from tinspect.libc.protocol import Libc
 from tinspect.model.address import AddressRange
+from tinspect.model.crash import Instruction
 from tinspect.model.doctor import DoctorCheck
 from tinspect.model.frame import CallStack
 from tinspect.model.gap import Gap
@@ -129,6 +131,14 @@ class Inspector:
         memory = self._backend.target.memory if self._backend is not None else snapshot.memory
         context = build_context(snapshot, tools)
         return tuple(whatis_analysis.explain(context, report, memory, address) for address in addresses)
+
+    def instructions(self, pc: int) -> tuple[Instruction, ...]:
+        """The code around ``pc`` as the target last reported on has it; nothing is stopped for it. () when it cannot be read."""
+        if self._backend is None or self._knowledge is None:
+            return ()
+        target = self._backend.target
+        symbols = SymbolTable(target.modules, self._knowledge.symbols)
+        return instructions_around(target.memory, symbols, target.architecture.name, pc)
 
     def _tools(self, snapshot: Snapshot, backend: Backend, knowledge: Knowledge, libc: Libc | None) -> Tools:
         symbols = SymbolTable(snapshot.modules, knowledge.symbols)
