@@ -5,30 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from tinspect.analyses import whatis as whatis_analysis
 from tinspect.analyses.assemble import Tools, build_context, build_report
 from tinspect.analyses.registry import find_registries, plan_capture
 from tinspect.analyses.tls_variables import variables_of_symbols
-from tinspect.backends import launch, snapshot_file
-from tinspect.backends.core import open_core
-from tinspect.backends.launch import ArrestedBackend
-from tinspect.backends.live import open_live
-from tinspect.backends.machine import check_machine, check_process
-from tinspect.backends.passive import open_passive
-from tinspect.backends.running_process import open_running
-from tinspect.backends.signal_stack_sources import ByBpf, NotAsked, SignalStackSource
-from tinspect.backends.snapshot_plan import snapshot_plan, touched_pages
-from tinspect.backends.stopping import StopOptions
-from tinspect.backends.supervisor import Arrest
 from tinspect.errors import LayoutUnknown
-from tinspect.formats.siginfo import signal_name
 from tinspect.libc.detect import detect_libc
 from tinspect.libc.layout_cache import user_cache
 from tinspect.libc.protocol import Libc
 from tinspect.model.address import AddressRange
-from tinspect.model.doctor import DoctorCheck
 from tinspect.model.frame import CallStack
 from tinspect.model.gap import Gap
 from tinspect.model.options import (
@@ -42,13 +28,20 @@ from tinspect.model.options import (
 )
 from tinspect.model.report import ProcessReport
 from tinspect.model.thread import Thread
-from tinspect.model.whatis import WhatIs
 from tinspect.symbols.images import ImageStore
 from tinspect.symbols.table import SymbolStore, SymbolTable
 from tinspect.target.plan import CapturePlan
 from tinspect.target.target import Backend, Snapshot, Target, TargetKind
 from tinspect.unwind.steps import StepStore
 from tinspect.unwind.unwinder import Unwinder
+
+if TYPE_CHECKING:
+    from tinspect.backends.signal_stack_sources import SignalStackSource
+    from tinspect.backends.supervisor import Arrest
+    from tinspect.model.doctor import DoctorCheck
+    from tinspect.model.whatis import WhatIs
+
+# Backends are imported where they are opened: each command pays for its own alone.
 
 
 class Knowledge:
@@ -129,6 +122,8 @@ class Inspector:
         self, addresses: Sequence[int], options: AttachOptions, progress: Progress = no_progress
     ) -> tuple[WhatIs, ...]:
         """What each address is, at the moment of one capture."""
+        from tinspect.analyses import whatis as whatis_analysis
+
         snapshot, tools = self.capture(options, progress)
         report = build_report(snapshot, tools, options)
         memory = self._backend.target.memory if self._backend is not None else snapshot.memory
@@ -162,17 +157,27 @@ def attach(pid: int) -> Inspector:
 
 def open_core_file(core: str | Path | BinaryIO, executable: str | None = None, sysroot: str | None = None) -> Inspector:
     """A core dump; ``core`` and ``executable`` may come in either order."""
+    from tinspect.backends.core import open_core
+
     return Inspector(lambda _: open_core(core, executable, sysroot))
 
 
 def _open_process(pid: int, options: AttachOptions) -> Backend:
     timeout_ms = int(options.timeout * 1000)
     if options.passive:
+        from tinspect.backends.passive import open_passive
+        from tinspect.backends.running_process import open_running
+
         return open_passive(open_running(pid, TargetKind.PASSIVE), timeout_ms if options.stop_busy else None)
+    from tinspect.backends.live import open_live
+    from tinspect.backends.stopping import StopOptions
+
     return open_live(pid, _signal_stack_source(options.altstack), StopOptions(options.tids, timeout_ms))
 
 
 def _signal_stack_source(mode: AltstackMode) -> SignalStackSource:
+    from tinspect.backends.signal_stack_sources import ByBpf, NotAsked
+
     return NotAsked() if mode is AltstackMode.OFF else ByBpf()
 
 
@@ -233,6 +238,9 @@ def write_snapshot(pid: int, path: str, options: SnapshotOptions, progress: Prog
 def _write_snapshot(
     inspector: Inspector, pid: int, path: str, options: SnapshotOptions, progress: Progress
 ) -> SnapshotSummary:
+    from tinspect.backends import snapshot_file
+    from tinspect.backends.snapshot_plan import snapshot_plan, touched_pages
+
     wanted = AttachOptions(altstack=options.altstack, timeout=options.timeout)
     snapshot, _ = inspector.capture(
         wanted,
@@ -255,6 +263,8 @@ def _write_snapshot(
 
 def doctor(pid: int | None) -> tuple[DoctorCheck, ...]:
     """What this machine and these rights allow, and what they allow with one process."""
+    from tinspect.backends.machine import check_machine, check_process
+
     return (*check_machine(), *(check_process(pid) if pid is not None else ()))
 
 
@@ -265,9 +275,10 @@ def run_command(
     deliver: Callable[[ProcessReport, str], None],
 ) -> int:
     """Runs a program under supervision; ``deliver`` gets each report and why it was made. The status is the program's own."""
+    from tinspect.backends import launch
 
     def attend(arrest: Arrest) -> None:
-        with Inspector(lambda wanted: ArrestedBackend(_open_process(arrest.pid, wanted), arrest)) as inspector:
+        with Inspector(lambda wanted: launch.ArrestedBackend(_open_process(arrest.pid, wanted), arrest)) as inspector:
             if run.output is None:
                 deliver(inspector.report(options), _why(arrest))
             else:
@@ -278,6 +289,8 @@ def run_command(
 
 
 def _why(arrest: Arrest) -> str:
+    from tinspect.formats.siginfo import signal_name
+
     if arrest.signal is None:
         return f"process {arrest.pid} as it runs: time is up."
     name = signal_name(arrest.signal.number)

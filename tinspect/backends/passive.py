@@ -16,7 +16,15 @@ from typing import Protocol
 from tinspect.arch import Architecture
 from tinspect.backends.kernel_tasks import read_kernel_tasks
 from tinspect.backends.page_runs import read_page_runs, stack_areas
-from tinspect.backends.plan_reader import joined, list_pointers, process_parts, read_touched, stack_parts, thread_parts
+from tinspect.backends.plan_reader import (
+    joined,
+    list_pointers,
+    process_parts,
+    read_touched,
+    read_whole,
+    stack_parts,
+    thread_parts,
+)
 from tinspect.backends.proc_files import ProcFiles
 from tinspect.backends.process_memory import ProcessScanner, UnchangingMemory
 from tinspect.backends.running_process import RunningProcess
@@ -144,7 +152,7 @@ class PassiveBackend:
         try:
             settled, last, rounds = self._settle(plan)
             stopped = self._stop(plan, last.keys() - settled.keys())
-            shared = joined(read_touched(process.pid, process_parts(plan, process.memory)))
+            shared = joined(read_whole(process.pid, process_parts(plan, process.memory)))
         except OSError as error:
             raise TargetLost(f"Process {process.pid} could not be read: {error.strerror}.") from None
         captured = LayeredMemory([stopped.memory, *rounds, shared])

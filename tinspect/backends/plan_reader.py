@@ -80,6 +80,14 @@ def read_touched(pid: int, areas: Iterable[AddressRange]) -> Iterator[tuple[int,
             yield low, data
 
 
+def read_whole(pid: int, areas: Iterable[AddressRange]) -> Iterator[tuple[int, bytes]]:
+    """The bytes of ``areas``, where they can be read. For small ranges: reading a page that was never touched maps the zero page."""
+    pieces = [(area.low, area.size) for area in merged(areas)]
+    for (low, _), data in zip(pieces, _inspect.read_ranges(pid, pieces), strict=True):
+        if data is not None:
+            yield low, data
+
+
 def joined(segments: Iterable[tuple[int, bytes]]) -> SegmentMemory:
     """Segments as memory: of two that overlap, the later one's bytes are cut off where the earlier ends."""
     ordered = sorted(segments, key=lambda segment: segment[0])

@@ -51,6 +51,27 @@ static int add_entries(const char *buffer, size_t size, struct ti_tids *tids)
     return 0;
 }
 
+static int compare_tids(const void *left, const void *right)
+{
+    pid_t a = *(const pid_t *)left, b = *(const pid_t *)right;
+    return (a > b) - (a < b);
+}
+
+/* While an execve gives a thread the leader's id, a listing may show that id twice. */
+static void sort_unique(struct ti_tids *tids)
+{
+    size_t kept = 0;
+    if (tids->count > 1) {
+        qsort(tids->items, tids->count, sizeof *tids->items, compare_tids);
+    }
+    for (size_t index = 0; index < tids->count; index++) {
+        if (kept == 0 || tids->items[kept - 1] != tids->items[index]) {
+            tids->items[kept++] = tids->items[index];
+        }
+    }
+    tids->count = kept;
+}
+
 int ti_tasks_list(int directory, struct ti_tids *tids)
 {
     char *buffer = malloc(LISTING);
@@ -68,6 +89,7 @@ int ti_tasks_list(int directory, struct ti_tids *tids)
         error = add_entries(buffer, (size_t)size, tids);
     }
     free(buffer);
+    sort_unique(tids);
     return error;
 }
 

@@ -13,7 +13,7 @@ struct ti_tids {
 
 /* Opens /proc/PID/task; -errno (ESRCH when there is no such process). */
 int ti_tasks_open(pid_t pid);
-/* Reads the whole directory again into `tids`. 0, or an errno. */
+/* Reads the whole directory again into `tids`, sorted, each id once. 0, or an errno. */
 int ti_tasks_list(int directory, struct ti_tids *tids);
 /* How many threads the process has now, by the link count of /proc/PID/task (2 + threads; fs/proc/base.c,
  * proc_task_getattr); 0 when it is gone. */
