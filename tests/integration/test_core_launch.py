@@ -146,6 +146,16 @@ def test_the_program_goes_on_when_the_look_fails(tmp_path: Path) -> None:
     assert find_core(tmp_path, pid).exists()
 
 
+def test_the_program_dies_its_own_death_when_the_supervisor_is_killed_meanwhile(tmp_path: Path) -> None:
+    process = start("--killed", "--", build("core_crash"), "null", 1, cwd=tmp_path)
+    # The pipe ends with the program, which inherited it, not with the supervisor.
+    output, _ = process.communicate("\n", timeout=30)
+    assert process.returncode == -signal.SIGKILL
+    crash = report_of_core(find_core(tmp_path, int(output.split()[1]))).crash
+    assert crash
+    assert (crash.verdict, crash.address) == ("null-dereference", 0x18)
+
+
 def test_control_z_stops_the_job_and_control_c_ends_the_program() -> None:
     """A shell's view: the job stops, goes on in the foreground, and ends by the command's own death."""
     program = 'trap "echo resumed" CONT; echo ready; while :; do sleep 0.02; done'
