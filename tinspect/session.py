@@ -11,6 +11,7 @@ from tinspect.analyses import whatis as whatis_analysis
 from tinspect.analyses.assemble import Tools, build_context, build_report
 from tinspect.analyses.registry import find_registries, plan_capture
 from tinspect.analyses.tls_variables import variables_of_symbols
+from tinspect.analyses.variables import DebugVariables
 from tinspect.backends import launch, snapshot_file
 from tinspect.backends.core import open_core
 from tinspect.backends.live import StopOptions, open_live
@@ -150,7 +151,14 @@ class Inspector:
                 return CallStack(thread.tid, (), "its registers are not known", complete=False)
             return unwinder.unwind(thread.tid, thread.registers, stack)
 
-        return Tools(symbols, libc, unwind, backend.scanner, thread_locals=variables_of_symbols(knowledge.symbols))
+        return Tools(
+            symbols,
+            libc,
+            unwind,
+            backend.scanner,
+            thread_locals=variables_of_symbols(knowledge.symbols),
+            variables=DebugVariables(symbols, unwinder),
+        )
 
 
 def attach(pid: int) -> Inspector:
