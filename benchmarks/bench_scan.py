@@ -53,7 +53,7 @@ def bare_read(pid: int, address: int, size: int) -> Callable[[], object]:
     buffer = ctypes.create_string_buffer(BLOCK)
 
     def read() -> None:
-        local = (IoVector * 1024)(*[(ctypes.addressof(buffer), BLOCK)] * 1024)
+        local = (IoVector * 1024)(*(IoVector(ctypes.addressof(buffer), BLOCK) for _ in range(1024)))
         for at in range(address, address + size, 1024 * BLOCK):
             length = min(1024 * BLOCK, address + size - at)
             remote = IoVector(at, length)

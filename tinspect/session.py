@@ -5,43 +5,44 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from tinspect.analyses import whatis as whatis_analysis
 from tinspect.analyses.assemble import Tools, build_context, build_report
 from tinspect.analyses.registry import find_registries, plan_capture
-from tinspect.backends import snapshot_file
-from tinspect.backends.core import open_core
-from tinspect.backends.live import StopOptions, open_live
-from tinspect.backends.machine import check_machine, check_process
-from tinspect.backends.passive import open_passive
-from tinspect.backends.running_process import open_running
-from tinspect.backends.signal_stack_sources import ByBpf, NotAsked, SignalStackSource
-from tinspect.backends.snapshot_plan import snapshot_plan, touched_pages
+from tinspect.analyses.tls_variables import variables_of_symbols
 from tinspect.errors import LayoutUnknown
 from tinspect.libc.detect import detect_libc
+from tinspect.libc.layout_cache import user_cache
 from tinspect.libc.protocol import Libc
 from tinspect.model.address import AddressRange
-from tinspect.model.doctor import DoctorCheck
 from tinspect.model.frame import CallStack
 from tinspect.model.gap import Gap
 from tinspect.model.options import (
     AltstackMode,
     AttachOptions,
     Progress,
+    RunOptions,
     SnapshotOptions,
     SnapshotSummary,
     no_progress,
 )
 from tinspect.model.report import ProcessReport
 from tinspect.model.thread import Thread
-from tinspect.model.whatis import WhatIs
 from tinspect.symbols.images import ImageStore
 from tinspect.symbols.table import SymbolStore, SymbolTable
 from tinspect.target.plan import CapturePlan
 from tinspect.target.target import Backend, Snapshot, Target, TargetKind
 from tinspect.unwind.steps import StepStore
 from tinspect.unwind.unwinder import Unwinder
+
+if TYPE_CHECKING:
+    from tinspect.backends.signal_stack_sources import SignalStackSource
+    from tinspect.backends.supervisor import Arrest
+    from tinspect.model.crash import Instruction
+    from tinspect.model.doctor import DoctorCheck
+    from tinspect.model.whatis import WhatIs
+
+# Backends are imported where they are opened: each command pays for its own alone.
 
 
 class Knowledge:
@@ -62,7 +63,7 @@ class Knowledge:
 
     def _detect(self, target: Target, symbols: SymbolTable) -> tuple[Libc | None, tuple[Gap, ...]]:
         try:
-            return detect_libc(target, symbols), ()
+            return detect_libc(target, symbols, user_cache()), ()
         except LayoutUnknown as error:
             return None, (Gap("libc", str(error)),)
 
@@ -122,11 +123,23 @@ class Inspector:
         self, addresses: Sequence[int], options: AttachOptions, progress: Progress = no_progress
     ) -> tuple[WhatIs, ...]:
         """What each address is, at the moment of one capture."""
+        from tinspect.analyses import whatis as whatis_analysis
+
         snapshot, tools = self.capture(options, progress)
         report = build_report(snapshot, tools, options)
         memory = self._backend.target.memory if self._backend is not None else snapshot.memory
         context = build_context(snapshot, tools)
         return tuple(whatis_analysis.explain(context, report, memory, address) for address in addresses)
+
+    def instructions(self, pc: int) -> tuple[Instruction, ...]:
+        """The code around ``pc`` as the target last reported on has it; nothing is stopped for it. () when it cannot be read."""
+        from tinspect.analyses.instructions import instructions_around
+
+        if self._backend is None or self._knowledge is None:
+            return ()
+        target = self._backend.target
+        symbols = SymbolTable(target.modules, self._knowledge.symbols)
+        return instructions_around(target.memory, symbols, target.architecture.name, pc)
 
     def _tools(self, snapshot: Snapshot, backend: Backend, knowledge: Knowledge, libc: Libc | None) -> Tools:
         symbols = SymbolTable(snapshot.modules, knowledge.symbols)
@@ -145,7 +158,7 @@ class Inspector:
                 return CallStack(thread.tid, (), "its registers are not known", complete=False)
             return unwinder.unwind(thread.tid, thread.registers, stack)
 
-        return Tools(symbols, libc, unwind, backend.scanner)
+        return Tools(symbols, libc, unwind, backend.scanner, thread_locals=variables_of_symbols(knowledge.symbols))
 
 
 def attach(pid: int) -> Inspector:
@@ -155,18 +168,39 @@ def attach(pid: int) -> Inspector:
 
 def open_core_file(core: str | Path | BinaryIO, executable: str | None = None, sysroot: str | None = None) -> Inspector:
     """A core dump; ``core`` and ``executable`` may come in either order."""
+    from tinspect.backends.core import open_core
+
     return Inspector(lambda _: open_core(core, executable, sysroot))
 
 
 def _open_process(pid: int, options: AttachOptions) -> Backend:
+    timeout_ms = int(options.timeout * 1000)
     if options.passive:
-        return open_passive(open_running(pid, TargetKind.PASSIVE))
-    stop = StopOptions(options.tids, int(options.timeout * 1000))
-    return open_live(pid, _signal_stack_source(options.altstack), stop)
+        from tinspect.backends.passive import open_passive
+        from tinspect.backends.running_process import open_running
+
+        return open_passive(open_running(pid, TargetKind.PASSIVE), timeout_ms if options.stop_busy else None)
+    from tinspect.backends.live import open_live
+    from tinspect.backends.stopping import StopOptions
+
+    return open_live(pid, _signal_stack_source(options.altstack), StopOptions(options.tids, timeout_ms))
 
 
 def _signal_stack_source(mode: AltstackMode) -> SignalStackSource:
+    from tinspect.backends.signal_stack_sources import ByBpf, NotAsked
+
     return NotAsked() if mode is AltstackMode.OFF else ByBpf()
+
+
+def open_inferior() -> Inspector:
+    """The inferior that gdb has selected; only inside gdb."""
+
+    def open_selected(options: AttachOptions) -> Backend:
+        from tinspect.backends.gdb_inferior import open_gdb
+
+        return open_gdb(kernel_tasks=options.altstack is not AltstackMode.OFF)
+
+    return Inspector(open_selected)
 
 
 def open_target(target: str, executable: str | None = None, sysroot: str | None = None) -> Inspector:
@@ -208,17 +242,26 @@ def whatis(
 
 def write_snapshot(pid: int, path: str, options: SnapshotOptions, progress: Progress = no_progress) -> SnapshotSummary:
     """Captures a running process in one stop, and writes it as an ELF core."""
-    wanted = AttachOptions(altstack=options.altstack, timeout=options.timeout)
     with attach(pid) as inspector:
-        snapshot, _ = inspector.capture(
-            wanted,
-            progress,
-            lambda target: snapshot_plan(target, touched_pages(pid), heap=options.heap, full=options.full),
-        )
-        progress("writing", 0, None)
-        size = snapshot_file.write_snapshot(
-            snapshot, Path(path), full=options.full, compress="zstd" if options.compress else None
-        )
+        return _write_snapshot(inspector, pid, path, options, progress)
+
+
+def _write_snapshot(
+    inspector: Inspector, pid: int, path: str, options: SnapshotOptions, progress: Progress
+) -> SnapshotSummary:
+    from tinspect.backends import snapshot_file
+    from tinspect.backends.snapshot_plan import snapshot_plan, touched_pages
+
+    wanted = AttachOptions(altstack=options.altstack, timeout=options.timeout)
+    snapshot, _ = inspector.capture(
+        wanted,
+        progress,
+        lambda target: snapshot_plan(target, touched_pages(pid), heap=options.heap, full=options.full),
+    )
+    progress("writing", 0, None)
+    size = snapshot_file.write_snapshot(
+        snapshot, Path(path), full=options.full, compress="zstd" if options.compress else None
+    )
     return SnapshotSummary(
         path=path,
         file_size=size,
@@ -231,4 +274,36 @@ def write_snapshot(pid: int, path: str, options: SnapshotOptions, progress: Prog
 
 def doctor(pid: int | None) -> tuple[DoctorCheck, ...]:
     """What this machine and these rights allow, and what they allow with one process."""
+    from tinspect.backends.machine import check_machine, check_process
+
     return (*check_machine(), *(check_process(pid) if pid is not None else ()))
+
+
+def run_command(
+    command: Sequence[str],
+    run: RunOptions,
+    options: AttachOptions,
+    deliver: Callable[[ProcessReport, str], None],
+) -> int:
+    """Runs a program under supervision; ``deliver`` gets each report and why it was made. The status is the program's own."""
+    from tinspect.backends import launch
+
+    def attend(arrest: Arrest) -> None:
+        with Inspector(lambda wanted: launch.ArrestedBackend(_open_process(arrest.pid, wanted), arrest)) as inspector:
+            if run.output is None:
+                deliver(inspector.report(options), _why(arrest))
+            else:
+                wanted = SnapshotOptions(altstack=options.altstack, timeout=options.timeout)
+                _write_snapshot(inspector, arrest.pid, run.output, wanted, no_progress)
+
+    return launch.run_command(command, attend, signals=run.signals, after=run.after, children=run.children)
+
+
+def _why(arrest: Arrest) -> str:
+    from tinspect.formats.siginfo import signal_name
+
+    if arrest.signal is None:
+        return f"process {arrest.pid} as it runs: time is up."
+    name = signal_name(arrest.signal.number)
+    fate = "is about to die by it" if arrest.fatal else "goes on"
+    return f"process {arrest.pid}: thread {arrest.tid} got {name}, and {fate}."

@@ -62,7 +62,7 @@ static void raw_loop(long operations)
 int main(void)
 {
     enum {
-        OPERATIONS = 10000000,
+        OPERATIONS = 1000000,
     };
     pthread_key_create(&raw, NULL);
     pthread_setspecific(raw, &target);

@@ -26,5 +26,5 @@ static void lazy_loop(long operations)
 
 int main()
 {
-    measure("local_get/c++", lazy_loop, 10000000);
+    measure("local_get/c++", lazy_loop, 1000000);
 }

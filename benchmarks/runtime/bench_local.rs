@@ -19,7 +19,7 @@ thread_local! {
 }
 
 fn main() {
-    const OPERATIONS: u64 = 10_000_000;
+    const OPERATIONS: u64 = 1_000_000;
     measure("local_get/rust", OPERATIONS, |n| {
         for _ in 0..n {
             LAZY.with(|value| black_box(value.0.get()));

@@ -87,8 +87,8 @@ int main(void)
     pthread_t second;
     pthread_create(&second, NULL, idle, &running);
     enum {
-        ALONE = 2000000,
-        CONTENDED = 400000,
+        ALONE = 200000,
+        CONTENDED = 100000,
     };
     measure("lock_uncontended/tinspect", lock_loop, ALONE);
     measure("lock_uncontended/pthread", raw_loop, ALONE);

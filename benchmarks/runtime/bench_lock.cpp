@@ -31,6 +31,6 @@ int main()
         std::unique_lock lock(waiting);
         over.wait(lock, stop, [] { return false; });
     });
-    measure("lock_uncontended/c++", lock_loop, 2000000);
-    measure("lock_contended/c++", in_two_threads, 400000);
+    measure("lock_uncontended/c++", lock_loop, 200000);
+    measure("lock_contended/c++", in_two_threads, 100000);
 }

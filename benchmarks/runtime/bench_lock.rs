@@ -7,8 +7,8 @@ mod measure;
 use measure::measure;
 
 fn main() {
-    const ALONE: u64 = 2_000_000;
-    const CONTENDED: u64 = 400_000;
+    const ALONE: u64 = 200_000;
+    const CONTENDED: u64 = 100_000;
     let mutex = Mutex::new(0u64);
     let rwlock = RwLock::new(0u64);
     measure("lock_uncontended/rust", ALONE, |n| {

@@ -75,8 +75,8 @@ static void raw_round_trips(long operations)
 
 int main(void)
 {
-    measure("park_round_trip/tinspect", round_trips, 50000);
-    measure("park_round_trip/pthread", raw_round_trips, 50000);
-    measure("park_token_there/tinspect", token_there, 1000000);
+    measure("park_round_trip/tinspect", round_trips, 5000);
+    measure("park_round_trip/pthread", raw_round_trips, 5000);
+    measure("park_token_there/tinspect", token_there, 100000);
     return 0;
 }

@@ -22,5 +22,5 @@ static void round_trips(long operations)
 
 int main()
 {
-    measure("park_round_trip/c++", round_trips, 50000);
+    measure("park_round_trip/c++", round_trips, 5000);
 }

@@ -6,7 +6,7 @@ mod measure;
 use measure::measure;
 
 fn main() {
-    measure("park_round_trip/rust", 50_000, |n| {
+    measure("park_round_trip/rust", 5_000, |n| {
         let main = thread::current();
         let other = thread::spawn(move || {
             for _ in 0..n {
@@ -20,7 +20,7 @@ fn main() {
         }
         other.join().unwrap();
     });
-    measure("park_token_there/rust", 1_000_000, |n| {
+    measure("park_token_there/rust", 100_000, |n| {
         let main = thread::current();
         for _ in 0..n {
             main.unpark();

@@ -1,4 +1,4 @@
-/* Times a loop: the best of several runs, so that a neighbour on the machine costs nothing. */
+/* Times a loop: the best of many short runs, so that a neighbour on the machine costs nothing. */
 #ifndef TI_MEASURE_H
 #define TI_MEASURE_H
 
@@ -7,7 +7,7 @@
 #include <time.h>
 
 enum {
-    MEASURE_RUNS = 7,
+    MEASURE_RUNS = 50,
 };
 
 static inline double measure_now_ns(void)

@@ -1,8 +1,8 @@
-//! Times a loop: the best of several runs. Included by the benchmark programs.
+//! Times a loop: the best of many short runs. Included by the benchmark programs.
 use std::time::Instant;
 
 pub fn measure(name: &str, operations: u64, mut run: impl FnMut(u64)) {
-    let best = (0..7)
+    let best = (0..50)
         .map(|_| {
             let start = Instant::now();
             run(operations);

@@ -11,7 +11,7 @@ tests: $(TESTS)
 
 # TSan's libraries do not know futexes, so programs link the archive: every access of the runtime is then instrumented.
 $(OUT)/%: tests/native/%.c $(OUT)/libtinspect.a
-	$(CC) -std=gnu11 -D_GNU_SOURCE $(TEST_FLAGS) $< $(OUT)/libtinspect.a -o $@
+	$(CC) -std=gnu11 -D_GNU_SOURCE $(TEST_FLAGS) $< $(OUT)/libtinspect.a $(TEST_LIBS) -o $@
 
 $(OUT)/%: tests/native/%.cpp $(OUT)/libtinspect.a
 	$(CXX) -std=c++17 $(TEST_FLAGS) $< $(OUT)/libtinspect.a -o $@

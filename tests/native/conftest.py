@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,10 @@ class Program:
 
     def __init__(self, path: Path, arguments: tuple[str, ...], prefix: tuple[str, ...]) -> None:
         command = [*prefix, str(path), *arguments]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        # The sanitizer that the tests may be run under is none of the program's.
+        environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, bufsize=1, env=environment)
         self.pid = self.process.pid
 
     def hear(self) -> list[str]:
@@ -28,7 +32,7 @@ class Program:
         """All lines before the one that reads `last`."""
         lines = []
         while (line := self.hear()) != [last]:
-            assert line, f"{self.process.args} ended with {self.process.wait()}"
+            assert line, f"the program ended with status {self.process.wait()}"
             assert line[0] != "failed", " ".join(line)
             lines.append(line)
         return lines

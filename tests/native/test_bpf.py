@@ -63,7 +63,7 @@ def test_alternate_stacks_are_what_each_thread_says(start_program: StartProgram,
     lines = program.hear_until("ready")
     tasks = tasks_of(program.pid, registers)
     assert set(tasks) == tids_of(program.pid)
-    for _, kind, tid, sp, size, flags, base in lines:
+    for _, kind, tid, sp, size, flags, base, *_ in lines:
         _, seen_sp, seen_size, seen_flags, _, _, _, thread_pointer, register_bytes = tasks[int(tid)]
         assert (seen_size, seen_flags) == (int(size), int(flags, 16) & ~SS_ONSTACK), kind
         assert seen_flags & SS_DISABLE or seen_sp == int(sp, 16), kind
@@ -171,7 +171,8 @@ def test_from_outside_the_numbers_are_ours() -> None:
     finally:
         child.kill()
         child.wait()
-        child.stdout.close()
+        if child.stdout:
+            child.stdout.close()
 
 
 def test_the_numbers_are_plain_and_survive_json() -> None:
@@ -197,7 +198,7 @@ def errno_or_offsets(path: str) -> Any:
         return error.errno
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_damaged_btf_is_refused_or_answered_and_never_worse(data: st.DataObject) -> None:
     blob = bytearray(small_btf())

@@ -1,5 +1,4 @@
 /* Cells and loans: what RefCell's borrow tests pin, between threads, and what the registry must say of them. */
-#define _GNU_SOURCE
 #include <stdatomic.h>
 #include <stdbool.h>
 

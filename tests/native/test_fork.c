@@ -1,6 +1,5 @@
 /* fork, with scopes going on: the child sees the other threads as gone. */
 /* not under tsan: threads after a fork are beyond it ("dup thread with used id") */
-#define _GNU_SOURCE
 #include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -53,7 +53,7 @@ def test_every_page_is_in_the_state_the_program_put_it_into(start_program: Start
     pages = {int(address, 16): kind for _, kind, address in program.hear_until("ready")}
     assert set(pages.values()) >= {"written", "read", "untouched", "dropped", "file", "shared"}
     ranges = [(address, address + PAGE) for address in pages]
-    seen = {}
+    seen: dict[int, int] = {}
     for low, high in ranges:
         seen |= flags_of(program.pid, low, high, use_ioctl)
     assert seen == {address: expected_flags(kind, use_ioctl) for address, kind in pages.items()}

@@ -1,6 +1,5 @@
 /* The registry as a foreign reader sees it: found by symbol, note and mapping; parsed by its own table of fields, with
  * nothing of the runtime's internal headers. */
-#define _GNU_SOURCE
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /*
  * Threads with every kind of alternate signal stack; each says what sigaltstack() and its own registers say:
  *
- * thread KIND TID SP SIZE FLAGS FSBASE    KIND: none set autodisarm disabled onstack spin more main
+ * thread KIND TID SP SIZE FLAGS FSBASE LOW HIGH    KIND: none set autodisarm disabled onstack spin more main
  *
  * They then wait in a barrier; "spin" spins. The argument is how many more threads
  * to make, with stacks of their own; of those every second one has an alternate stack.
@@ -23,11 +23,17 @@ static void tell(const char *kind)
 {
     stack_t stack;
     unsigned long base = 0;
+    pthread_attr_t attributes;
+    void *low;
+    size_t size;
+    pthread_getattr_np(pthread_self(), &attributes);
+    pthread_attr_getstack(&attributes, &low, &size);
+    pthread_attr_destroy(&attributes);
     expect(sigaltstack(NULL, &stack) == 0, "sigaltstack");
     syscall(SYS_arch_prctl, ARCH_GET_FS, &base);
     pthread_mutex_lock(&speech);
-    say("thread %s %d %#lx %zu %#x %#lx", kind, own_tid(), (unsigned long)stack.ss_sp, stack.ss_size,
-        (unsigned)stack.ss_flags, base);
+    say("thread %s %d %#lx %zu %#x %#lx %p %#lx", kind, own_tid(), (unsigned long)stack.ss_sp, stack.ss_size,
+        (unsigned)stack.ss_flags, base, low, (unsigned long)low + size);
     pthread_mutex_unlock(&speech);
     pthread_barrier_wait(&told);
 }

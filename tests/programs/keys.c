@@ -1,7 +1,7 @@
 /* 200 keys created, some deleted and created again, with values in several threads. Each thread prints what
  * pthread_getspecific says. */
 #define _GNU_SOURCE
-#include "truth.h"
+#include "json_truth.h"
 
 enum { KEYS = 200, THREADS = 4 };
 

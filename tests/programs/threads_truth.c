@@ -1,6 +1,6 @@
 /* Threads of every kind of stack. Each prints what pthread_getattr_np tells it of itself. */
 #define _GNU_SOURCE
-#include "truth.h"
+#include "json_truth.h"
 
 #include <sched.h>
 #include <sys/mman.h>

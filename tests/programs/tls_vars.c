@@ -1,7 +1,7 @@
 /* Thread-locals of the executable, a needed library and one loaded by dlopen (its path is the argument). Each thread
  * prints their addresses. A second thread never touches the library's dynamic block, so it has none. */
 #define _GNU_SOURCE
-#include "truth.h"
+#include "json_truth.h"
 
 #ifndef STATIC_PROGRAM
 #include <dlfcn.h>

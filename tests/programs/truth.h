@@ -1,58 +1,60 @@
-/* What every ground-truth program shares: one JSON object a line, a line that says all is ready, and waiting to be let
- * go. */
+/* How a test program talks: facts about itself as lines on stdout, commands from stdin; it ends when stdin does. */
 #ifndef TRUTH_H
 #define TRUTH_H
+
 #include <pthread.h>
-#include <stdint.h>
+#include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define CHECK(call)                                                                                                    \
-    do {                                                                                                               \
-        int check_error_ = (call);                                                                                     \
-        if (check_error_) {                                                                                            \
-            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #call, strerror(check_error_));                     \
-            exit(1);                                                                                                   \
-        }                                                                                                              \
-    } while (0)
+/* One write a line, so that threads do not cut into each other's. */
+static inline void say(const char *format, ...)
+{
+    char line[512];
+    va_list arguments;
+    va_start(arguments, format);
+    int size = vsnprintf(line, sizeof line - 1, format, arguments);
+    va_end(arguments);
+    size = size < (int)sizeof line - 1 ? size : (int)sizeof line - 2;
+    line[size] = '\n';
+    if (write(STDOUT_FILENO, line, (size_t)size + 1) < 0) {
+        _exit(4);
+    }
+}
 
-static pthread_mutex_t truth_lock = PTHREAD_MUTEX_INITIALIZER;
+static inline void expect(bool truth, const char *what)
+{
+    if (!truth) {
+        say("failed %s", what);
+        _exit(3);
+    }
+}
 
-static inline int truth_tid(void)
+/* The next command; "" when there is none any more. */
+static inline const char *hear(void)
+{
+    static char line[256];
+    if (!fgets(line, sizeof line, stdin)) {
+        return "";
+    }
+    line[strcspn(line, "\n")] = 0;
+    return line;
+}
+
+static inline int own_tid(void)
 {
     return (int)syscall(SYS_gettid);
 }
-static inline unsigned long long truth_hex(const volatile void *address)
+
+static inline pthread_t start(void *(*run)(void *), void *argument)
 {
-    return (unsigned long long)(uintptr_t)address;
+    pthread_t thread;
+    expect(pthread_create(&thread, NULL, run, argument) == 0, "pthread_create");
+    return thread;
 }
 
-/* Prints one line; several threads may do so at once. */
-#define TRUTH(...)                                                                                                     \
-    do {                                                                                                               \
-        pthread_mutex_lock(&truth_lock);                                                                               \
-        printf(__VA_ARGS__);                                                                                           \
-        putchar('\n');                                                                                                 \
-        fflush(stdout);                                                                                                \
-        pthread_mutex_unlock(&truth_lock);                                                                             \
-    } while (0)
-
-static inline __attribute__((noreturn)) void truth_sleep(void)
-{
-    for (;;) {
-        syscall(SYS_pause);
-    }
-}
-
-/* Says that the truth is complete, and returns when the test closes our standard input. */
-static inline void truth_ready_and_wait(void)
-{
-    char byte;
-    TRUTH("{\"kind\": \"ready\"}");
-    while (read(0, &byte, 1) > 0) {
-    }
-}
 #endif

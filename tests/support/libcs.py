@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -84,7 +85,9 @@ def _musl_specs(build: LibcBuild) -> Path:
     specs = BUILT / build.name / "musl-gcc.specs"
     specs.parent.mkdir(parents=True, exist_ok=True)
     text = (_library_folder(build) / "musl-gcc.specs").read_text()
-    specs.write_text(text.replace(" /usr/", f" {build.root}/usr/").replace("-L/usr/", f"-L{build.root}/usr/"))
+    beside = specs.with_name(f"{specs.name}.{os.getpid()}")
+    beside.write_text(text.replace(" /usr/", f" {build.root}/usr/").replace("-L/usr/", f"-L{build.root}/usr/"))
+    beside.replace(specs)
     return specs
 
 
@@ -105,48 +108,44 @@ def _run(command: list[str]) -> None:
         raise RuntimeError(f"{' '.join(command)}\n{result.stderr}")
 
 
+def _is_built(path: Path, source: Path) -> bool:
+    """Whether ``path`` is newer than all it is made from."""
+    inputs = (source, PROGRAMS / "truth.h", Path(__file__))
+    return path.exists() and all(path.stat().st_mtime > entry.stat().st_mtime for entry in inputs)
+
+
+def _compile(build: LibcBuild, source: Path, path: Path, flags: list[str], strip: bool = False) -> Path:
+    """Compiles beside ``path`` and renames: tests that run at the same time never start half a program."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not _is_built(path, source):
+        beside = path.with_name(f"{path.name}.{os.getpid()}")
+        _run([*_compiler(build), *_FLAGS, str(source), "-o", str(beside), *flags])
+        if strip:
+            _run(["strip", str(beside)])
+        beside.replace(path)
+    return path
+
+
 @cache
 def build_program(build: LibcBuild, name: str) -> Path:
     """The program tests/programs/NAME.c, compiled and linked for ``build``."""
-    folder = BUILT / build.name
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / name
-    flags = [*_FLAGS, "-DSTATIC_PROGRAM"] if build.static else list(_FLAGS)
-    flags += [] if name in _WITHOUT_THREADS else ["-pthread"]
-    libraries = []
-    if name == "tls_vars" and not build.static:
+    flags = [] if name in _WITHOUT_THREADS else ["-pthread"]
+    if build.static:
+        flags += ["-static", "-DSTATIC_PROGRAM"]
+        if build.folder == "glibc-bullseye":
+            # The system's libgcc unwinds by a function that glibc has since 2.35; these programs never unwind.
+            flags.append("-Wl,--defsym=_dl_find_object=abort")
+    elif name == "tls_vars":
         build_library(build, "tls_opened")
-        libraries = [str(build_library(build, "tls_needed")), f"-Wl,-rpath,{folder}", "-ldl"]
-    # The system's libgcc unwinds by a function that glibc has since 2.35; these programs never unwind.
-    link = (
-        ["-static", "-Wl,--defsym=_dl_find_object=abort"] if build.static and build.folder == "glibc-bullseye" else []
-    )
-    link = link or (["-static"] if build.static else [])
-    _run([*_compiler(build), *flags, str(PROGRAMS / f"{name}.c"), "-o", str(path), *libraries, *link])
-    if build.stripped:
-        _run(["strip", str(path)])
-    return path
+        flags += [str(build_library(build, "tls_needed")), f"-Wl,-rpath,{BUILT / build.name}", "-ldl"]
+    return _compile(build, PROGRAMS / f"{name}.c", BUILT / build.name / name, flags, build.stripped)
 
 
 @cache
 def build_library(build: LibcBuild, name: str) -> Path:
     """The shared library libNAME.so of tests/programs/NAME.c, compiled for ``build``."""
-    folder = BUILT / build.name
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"lib{name}.so"
-    _run(
-        [
-            *_compiler(build),
-            *_FLAGS,
-            "-shared",
-            "-fPIC",
-            f"-Wl,-soname,{path.name}",
-            str(PROGRAMS / f"{name}.c"),
-            "-o",
-            str(path),
-        ]
-    )
-    return path
+    path = BUILT / build.name / f"lib{name}.so"
+    return _compile(build, PROGRAMS / f"{name}.c", path, ["-shared", "-fPIC", f"-Wl,-soname,{path.name}"])
 
 
 def _command(build: LibcBuild, program: Path) -> list[str]:

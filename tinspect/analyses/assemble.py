@@ -108,7 +108,11 @@ def build_report(snapshot: Snapshot, tools: Tools, options: AttachOptions) -> Pr
         incomplete=_relevant(gaps, options),
         modules=tuple(snapshot.modules),
         crash=crash.analyze(context, measured.bounds, parts.guards),
-        limits=ProcessLimits(snapshot.facts.stack_limit, snapshot.facts.auxv.get(_AT_MINSIGSTKSZ)),
+        limits=ProcessLimits(
+            snapshot.facts.stack_limit,
+            snapshot.facts.auxv.get(_AT_MINSIGSTKSZ),
+            tools.libc.keys_max if tools.libc is not None else None,
+        ),
     )
 
 

@@ -34,7 +34,7 @@ def analyze(context: Context, bounds: Mapping[int, StackBounds]) -> dict[int, Gu
     """The guard of every thread whose bounds are known, by tid."""
     zones = _Zones(context)
     return {
-        thread.tid: _guard_of(context, thread, bounds[thread.tid].range, zones)
+        thread.tid: _guard_of(context, thread, bounds[thread.tid], zones)
         for thread in context.snapshot.threads
         if thread.tid in bounds
     }
@@ -69,7 +69,8 @@ class _Zones:
         return self._zones[index] if index >= 0 else None
 
 
-def _guard_of(context: Context, thread: Thread, area: AddressRange, zones: _Zones) -> GuardRegion:
+def _guard_of(context: Context, thread: Thread, bounds: StackBounds, zones: _Zones) -> GuardRegion:
+    area = bounds.range
     sp = thread.registers.sp if thread.registers is not None else None
     descriptor = context.descriptor(thread)
     own = descriptor.guard if descriptor is not None else None
@@ -80,6 +81,9 @@ def _guard_of(context: Context, thread: Thread, area: AddressRange, zones: _Zone
         return _region(inner.kind, inner.range, inner.source, area, sp)
     if own is not None:
         return _declared(context, own, zones, area, sp)
+    if thread.is_main and bounds.source is Source.INFERRED:
+        # Where the stack may grow to is not known (no RLIMIT_STACK): the gap is somewhere below.
+        return GuardRegion(GuardKind.KERNEL_GAP, None, Source.INFERRED)
     if thread.is_main:
         return _kernel_gap(context, area, sp)
     below = zones.find_covering(area.low - 1)

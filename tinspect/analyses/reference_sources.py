@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tinspect.analyses.context import Context
@@ -123,11 +123,10 @@ def live_areas(
             yield AddressRange(min(inside) & ~7, area.high)
 
 
-def from_memory(
-    context: Context, scanner: WordScanner, targets: Sequence[AddressRange], stacks: Mapping[int, StackBounds]
-) -> Iterator[Candidate]:
-    """Every other writable word of the process: heap and globals. ``stacks`` are left out: they were looked at with their threads."""
-    taken = merged(entry.range for entry in stacks.values())
+def from_memory(context: Context, scanner: WordScanner, targets: Sequence[AddressRange]) -> Iterator[Candidate]:
+    """Every other writable word of the process: heap and globals. Stacks, the targets, are left out: living ones were looked at with
+    their threads, and what is left on those of finished threads is nobody's."""
+    taken = merged(targets)
     sources = [
         part
         for mapping in context.snapshot.mappings

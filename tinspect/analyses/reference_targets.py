@@ -56,6 +56,7 @@ class Destinations:
         wanted = [*_of_threads(context, bounds, guards, signal_stacks), *_of_cached(context)]
         self._entries = _disjoint(wanted)
         self._lows = [entry.range.low for entry in self._entries]
+        self._ranges = tuple(entry.range for entry in self._entries)
 
     def __iter__(self) -> Iterator[Destination]:
         return iter(self._entries)
@@ -63,7 +64,7 @@ class Destinations:
     @property
     def ranges(self) -> tuple[AddressRange, ...]:
         """The ranges alone, sorted and disjoint: what a scan looks for."""
-        return tuple(entry.range for entry in self._entries)
+        return self._ranges
 
     def find(self, value: int) -> Destination | None:
         """The destination that ``value`` points into, or None."""

@@ -43,7 +43,7 @@ def analyze(context: Context, facts: Facts, scanner: WordScanner | None = None) 
     for thread in context.snapshot.threads:
         found += judge.references_of(thread)
     if scanner is not None:
-        for candidate in from_memory(context, scanner, destinations.ranges, facts.bounds):
+        for candidate in from_memory(context, scanner, destinations.ranges):
             found += judge.reference(candidate, None)
     return tuple(found)
 

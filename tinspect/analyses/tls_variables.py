@@ -13,8 +13,14 @@ from tinspect.model.address import AddressRange
 from tinspect.model.gap import Gap
 from tinspect.model.module import Module
 from tinspect.model.tls import TlsBlock, TlsDestructor, TlsVariable
+from tinspect.symbols.demangle import demangle
+from tinspect.symbols.table import SymbolStore
 
 SHOWN_BYTES = 256  # of a variable's value; a buffer of megabytes in thousands of threads would be the whole report
+
+
+# libc's other variables are its own affair: seventeen a thread would hide the program's.
+_OF_LIBC = frozenset(("errno", "__h_errno"))
 
 
 class ThreadLocal(Protocol):
@@ -62,6 +68,16 @@ class NamedBytes:
 VariablesOf = Callable[[Module], Iterable[ThreadLocal]]
 
 
+def variables_of_symbols(store: SymbolStore) -> VariablesOf:
+    """Variables as the modules' symbol tables name them, with their bytes for a value."""
+
+    def variables_of(module: Module) -> Iterable[ThreadLocal]:
+        for symbol in store.module_symbols(module).tls_symbols():
+            yield NamedBytes(demangle(symbol.name), symbol.address, symbol.size)
+
+    return variables_of
+
+
 @dataclass(frozen=True, slots=True)
 class Storage:
     """The thread-local storage of one thread, without its keys."""
@@ -104,7 +120,10 @@ def _variables(
         return
     if block.module not in known:
         module = next((m for m in context.snapshot.modules if (m.path or m.name) == block.module), None)
-        known[block.module] = tuple(sorted(variables_of(module), key=_place)) if module is not None else ()
+        found = sorted(variables_of(module), key=_place) if module is not None else []
+        if context.libc is not None and block.module == context.libc.own_module:
+            found = [variable for variable in found if variable.name in _OF_LIBC]
+        known[block.module] = tuple(found)
     for variable in known[block.module]:
         address = block.range.low + variable.offset
         end = address + variable.size

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from enum import StrEnum
 
 from tinspect.analyses.context import Context
-from tinspect.model.address import AddressRange
+from tinspect.model.address import ADDRESS_LIMIT, AddressRange
 from tinspect.model.mapping import Mapping
 
 _SMALL = 1 << 16  # below vm.mmap_min_addr nothing is mapped
@@ -49,7 +49,8 @@ class ValueWords:
             return (Place.OWN_STACK, "own stack") if owner == tid else (Place.OTHER_STACK, f"stack of thread {owner}")
         mapping = self._context.snapshot.mappings.find(value)
         if mapping is None:
-            return (Place.NUMBER, "number") if value < _SMALL else (Place.NOWHERE, "not mapped")
+            is_number = value < _SMALL or value >= ADDRESS_LIMIT - _SMALL  # small, or small and negative
+            return (Place.NUMBER, "number") if is_number else (Place.NOWHERE, "not mapped")
         return self._mapped(value, mapping)
 
     def _mapped(self, value: int, mapping: Mapping) -> tuple[Place, str]:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from tinspect.backends import module_files
 from tinspect.backends.core_file import MappedFile, map_stream, open_mapped
-from tinspect.backends.core_fill import missing_ranges, parts_from_files
+from tinspect.backends.core_fill import missing_ranges, parts_from_files, unlisted_mappings
 from tinspect.backends.core_image import CoreImage, is_core, parse_core
 from tinspect.backends.core_mappings import build_mappings, file_mappings, held_parts
 from tinspect.backends.core_memory import PartedMemory
@@ -118,7 +118,9 @@ def _build_snapshot(image: CoreImage, executable: Path | None, sysroot: Path | N
     mappings = MappingTable(note.mappings) if note else build_mappings(image)
     files = module_files.FoundModuleFiles(_finders(executable, sysroot), lambda module: image_from_memory(held, module))
     modules = ModuleTable(note.modules) if note else _find_modules(image, held, mappings, files)
-    missing = tuple(missing_ranges(image.segments))
+    unlisted = () if note else tuple(unlisted_mappings(mappings, modules, files))
+    mappings = MappingTable((*mappings, *unlisted))
+    missing = (*missing_ranges(image.segments), *((mapping.range, 0) for mapping in unlisted))
     memory = PartedMemory((*held_parts(image), *parts_from_files(missing, file_mappings(mappings), modules, files)))
     threads, thread_gaps = build_threads(image.notes, image.architecture, note.threads if note else None)
     for module in modules:

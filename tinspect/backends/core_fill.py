@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from tinspect.backends.core_memory import Part
-from tinspect.backends.loaded_image import writable_ranges
+from tinspect.backends.loaded_image import segment_range, writable_ranges
 from tinspect.formats.core_segments import CoreSegment
 from tinspect.formats.elf import ElfImage
-from tinspect.formats.elf_constants import PF_W
+from tinspect.formats.elf_constants import PF_W, PF_X, PT_LOAD
 from tinspect.formats.nt_file import FileMapping
 from tinspect.model.address import AddressRange
+from tinspect.model.mapping import Mapping, MappingTable
 from tinspect.model.module import Module, ModuleTable
 from tinspect.target.target import ModuleFiles
 
@@ -58,6 +59,26 @@ def _open_clean(files: ModuleFiles, module: Module, part: AddressRange) -> Image
     if data is None or any(map(part.overlaps, writable_ranges(ElfImage(data), module.load_bias))):
         return None
     return ImageSource(data)
+
+
+def unlisted_mappings(mappings: MappingTable, modules: ModuleTable, files: ModuleFiles) -> Iterator[Mapping]:
+    """The mappings that a core does not even list: gdb's gcore leaves out code and constants that no page was written to.
+
+    They follow from the program headers of each module's file, whose build id is the target's.
+    """
+    for module in modules:
+        data = files.open_image(module)
+        if data is None or module.is_vdso:
+            continue
+        image = ElfImage(data)
+        writable = tuple(writable_ranges(image, module.load_bias))
+        for segment in image.segments:
+            pages = segment_range(segment, module.load_bias) if segment.type == PT_LOAD else None
+            if pages is None or any(map(pages.overlaps, (*writable, *(m.range for m in mappings.overlapping(pages))))):
+                continue
+            permissions = f"r-{'x' if segment.flags & PF_X else '-'}p"
+            offset = segment.offset - (segment.address + module.load_bias - pages.low)
+            yield Mapping(pages, permissions, offset, inode=1, name=module.path)
 
 
 def missing_ranges(segments: Iterable[CoreSegment]) -> Iterator[tuple[AddressRange, int]]:

@@ -11,7 +11,7 @@ from tinspect.model.mapping import MappingTable
 from tinspect.model.thread import Thread
 from tinspect.native import _inspect
 from tinspect.target.memory import MemoryReader, SegmentMemory, find_word
-from tinspect.target.plan import CapturePlan, LinkedList, ThreadTable
+from tinspect.target.plan import CapturePlan, LinkedList, ThreadChain, ThreadTable
 
 _PIECE = 1 << 20
 
@@ -42,6 +42,8 @@ def thread_parts(thread: Thread, plan: CapturePlan, memory: MemoryReader) -> Ite
         yield from _sized(pointer + offset, size)
     for table in plan.thread_tables:
         yield from _table_ranges(memory, pointer, table)
+    for chain in plan.thread_chains:
+        yield from _chain_ranges(memory, pointer, chain)
 
 
 def stack_parts(
@@ -73,6 +75,14 @@ def read_touched(pid: int, areas: Iterable[AddressRange]) -> Iterator[tuple[int,
         for part in _clipped(touched, wanted)
         for low in range(part.low, part.high, _PIECE)
     ]
+    for (low, _), data in zip(pieces, _inspect.read_ranges(pid, pieces), strict=True):
+        if data is not None:
+            yield low, data
+
+
+def read_whole(pid: int, areas: Iterable[AddressRange]) -> Iterator[tuple[int, bytes]]:
+    """The bytes of ``areas``, where they can be read. For small ranges: reading a page that was never touched maps the zero page."""
+    pieces = [(area.low, area.size) for area in merged(areas)]
     for (low, _), data in zip(pieces, _inspect.read_ranges(pid, pieces), strict=True):
         if data is not None:
             yield low, data
@@ -120,8 +130,21 @@ def _list_ranges(memory: MemoryReader, entry: LinkedList) -> Iterator[AddressRan
 def _table_ranges(memory: MemoryReader, pointer: int, table: ThreadTable) -> Iterator[AddressRange]:
     for index in range(table.count):
         target = find_word(memory, pointer + table.offset + 8 * index)
-        if target:
-            yield from _sized(target - table.before, table.size)
+        if not target:
+            continue
+        yield from _sized(target - table.before, table.size)
+        for offset, size in table.inner:
+            inner = find_word(memory, target + offset)
+            if inner:
+                yield from _sized(inner, size)
+
+
+def _chain_ranges(memory: MemoryReader, pointer: int, chain: ThreadChain) -> Iterator[AddressRange]:
+    node, seen = find_word(memory, pointer + chain.offset), set[int]()
+    while node and node not in seen and len(seen) < chain.limit:
+        seen.add(node)
+        yield from _sized(node + chain.record_offset, chain.record_size)
+        node = find_word(memory, node + chain.next_offset)
 
 
 def _sized(low: int, size: int) -> Iterator[AddressRange]:

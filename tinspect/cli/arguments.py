@@ -90,7 +90,7 @@ def add_look_arguments(parser: argparse.ArgumentParser) -> None:
         "--tid", metavar="TID", type=thread_ids, action="append", help="only these threads, by commas; may be repeated"
     )
     group.add_argument("--every-thread", action="store_true", help="a row for each thread, however alike many are")
-    group.add_argument("--frames", action="store_true", help="call stacks as well, alike ones shared")
+    group.add_argument("--frames", action="store_true", help="the threads section with call stacks, alike ones shared")
     group.add_argument("--libc-refs", action="store_true", help="also the references that libc itself keeps")
 
 
@@ -137,7 +137,7 @@ def add_sysroot_argument(parser: argparse.ArgumentParser) -> None:
 
 def attach_options(arguments: argparse.Namespace) -> AttachOptions:
     """The session's options out of the arguments; those a command does not have keep their defaults. Raises UsageError."""
-    from tinspect.model.options import ALL_SECTIONS, AltstackMode, AttachOptions
+    from tinspect.model.options import ALL_SECTIONS, AltstackMode, AttachOptions, Section
 
     given = vars(arguments)
     if given.get("stop_busy") and not given.get("passive"):
@@ -145,8 +145,11 @@ def attach_options(arguments: argparse.Namespace) -> AttachOptions:
     if given.get("passive") and given.get("altstack") == "inject":
         raise UsageError("--passive stops nothing, and injection needs a stop.", "Leave out one of the two.")
     tids = given.get("tid")
+    sections = _sections(given["only"]) if given.get("only") else ALL_SECTIONS
+    if given.get("frames"):
+        sections |= {Section.THREADS}
     return AttachOptions(
-        sections=_sections(given["only"]) if given.get("only") else ALL_SECTIONS,
+        sections=sections,
         tids=frozenset().union(*tids) if tids else None,
         heap=bool(given.get("heap")),
         passive=bool(given.get("passive")),

@@ -148,7 +148,9 @@ _LOCK = plain(
     poisoned=BOOLEAN,
     source=word(Source),
 )
-_CACHED_STACK = ranged(CachedStack, guard_size=INTEGER, tid=Nullable(INTEGER), source=word(Source))
+_CACHED_STACK = ranged(
+    CachedStack, guard_size=INTEGER, tid=Nullable(INTEGER), descriptor=Nullable(ADDRESS), source=word(Source)
+)
 _REGION = ranged(MemoryRegion, label=TEXT, kind=TEXT, tid=Nullable(INTEGER))
 _MODULE = ranged(
     Module,

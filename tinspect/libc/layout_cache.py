@@ -12,6 +12,12 @@ _BUILD_ID = re.compile(r"[0-9a-f]{8,128}")
 _MOST_BYTES = 4096
 
 
+def user_cache() -> LayoutCache:
+    """The cache in the user's own cache folder (XDG Base Directory Specification)."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    return LayoutCache(Path(base) / "tinspect")
+
+
 class LayoutCache:
     """One small file a libc in ``folder``. What cannot be read or written is forgotten: a cache never fails, and its words are
     proved on the target like any others."""

@@ -70,6 +70,11 @@ class Libc(Protocol):
         ...
 
     @property
+    def own_module(self) -> str | None:
+        """The path of the shared library that libc is; None in a static program."""
+        ...
+
+    @property
     def keys_max(self) -> int:
         """PTHREAD_KEYS_MAX: how many keys a process may have."""
         ...

@@ -28,6 +28,12 @@ def find_tls_segment(memory: MemoryReader, module: Module) -> Segment | None:
     return None
 
 
+def static_reach(segment: Segment) -> int:
+    """How far below the thread pointer the block of ``segment`` may begin if it is the first or only one: its size, and its alignment
+    once more for the rounding of both ends (at most 1 MiB)."""
+    return min(segment.memory_size + 2 * max(segment.alignment, 16), 1 << 20)
+
+
 def is_static_program(memory: MemoryReader, module: Module) -> bool:
     """Whether ``module`` asks for no program interpreter (it is the dynamic linker itself, or static)."""
     segments = read_segments(memory, module)

@@ -66,7 +66,7 @@ def capture(
     - `pause_ns`: from before the first thread was seized until after the last was released.
     - threads, sorted by tid: (tid, flags, registers, thread_pointer, stop_signal, error). `registers` is laid out as pr_reg of
       NT_PRSTATUS, and empty when the thread could not be stopped; `error` is then the errno: ESRCH it ended, EPERM it
-      is traced by another, ETIMEDOUT it did not come to a stop (in uninterruptible sleep for 100 ms, as a parent in
+      is traced by another, ETIMEDOUT it did not come to a stop (in uninterruptible sleep for some 100 ms, as a parent in
       vfork, or not within `timeout_ms`).
     - segments, sorted, disjoint and not touching: (address, bytes).
     - gaps: ("memory", address, size) cannot be read; ("late", address, size) not read within another `timeout_ms`; ("cap",
@@ -157,7 +157,7 @@ def bpf_tasks(
     registers). All tids are those of the caller's pid namespace. The flags are the kernel's own: 2 (SS_DISABLE) without
     an alternate stack, 0x80000000 SS_AUTODISARM; SS_ONSTACK is never among them, as the kernel works it out from sp.
     Registers are the kernel's struct pt_regs (x86-64: r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi
-    orig_rax rip cs eflags rsp ss; of cs and ss only the low 16 bits count), None when not wanted, or for a kernel worker.
+    orig_rax rip cs eflags rsp ss; of cs and ss only the low 16 bits count), None if not wanted and for kernel workers.
 
     Registers and thread pointer of a thread with on_cpu are stale. A thread off the CPU in two calls, with both counts
     unchanged, did not run in between: the first call's registers are exact for all that time.
@@ -165,4 +165,28 @@ def bpf_tasks(
     Raises OSError: EPERM without root or CAP_BPF and CAP_PERFMON, ESRCH when there is no such process, EINVAL with the
     verifier's words when the kernel refuses the program (it needs 5.11, 5.15 with registers); KeyError and ValueError
     for wrong `offsets`. Before Linux 6.1 the kernel walks all threads of the machine for it.
+    """
+
+def inject_sigaltstack(
+    pid: int,
+    threads: Sequence[tuple[int, int, int]],
+    gadgets: Sequence[int],
+    *,
+    timeout_ms: int = 2000,
+) -> tuple[tuple[int, int, int, int, int, str | None], ...]:
+    """Ask threads for their alternate signal stacks: stop each, let it run sigaltstack(NULL, ...) once, let it go.
+
+    `threads` are (tid, stack_low, stack_high): the stack that is the thread's to use. Some 3 to 16 KB below its sp are
+    written and put back; a thread that is elsewhere (on an alternate stack, say), or has not that much and 4 KiB more
+    above stack_low, is left alone. `gadgets` are the addresses tinspect.formats.gadgets.find_gadgets finds in libc.
+
+    Returns for each (tid, sp, size, flags, error, why); flags as sigaltstack(2) gives them: SS_ONSTACK 1, SS_DISABLE 2.
+    Error 0 and why None with an answer, else an errno and the reason in words: EPERM (a seccomp filter, syscall user
+    dispatch, no right to trace), EOPNOTSUPP (shadow stack, 32-bit code, job control, not on its own stack), ENOSPC,
+    EAGAIN (four times a signal came first, or a restartable sequence), ETIMEDOUT, ESRCH, EFAULT.
+
+    Threads stand still in batches of 128. Whatever happens to this process, SIGKILL included, the threads go on as they
+    were (inject_turn.c says why). x86-64 only.
+
+    Raises OSError: EINVAL when a gadget isn't what it should be, ESRCH, EPERM, ENOSYS on other machines.
     """

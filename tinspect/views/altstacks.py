@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tinspect.model.report import ProcessReport
 from tinspect.model.stack import SignalStack, SignalStackState
 from tinspect.views.grouping import ThreadGroup, thread_groups
@@ -28,9 +30,11 @@ _STATES = {
 }
 
 
-def altstacks_table(report: ProcessReport, options: ViewOptions = DEFAULT_VIEW) -> Table:
+def altstacks_table(
+    report: ProcessReport, options: ViewOptions = DEFAULT_VIEW, groups: Sequence[ThreadGroup] | None = None
+) -> Table:
     """One row a thread, or a group of alike ones."""
-    groups = thread_groups(report, options)
+    groups = thread_groups(report, options) if groups is None else groups
     rows = tuple(group.row(_cells(group)) for group in groups)
     return Table("altstacks", "Alternate signal stacks", _COLUMNS, rows, "no threads")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tinspect.model.report import ProcessReport, ThreadReport
 from tinspect.model.stack import GuardKind, GuardRegion, RunningOn
 from tinspect.views.grouping import ThreadGroup, thread_groups
@@ -33,9 +35,11 @@ _KINDS = {
 }
 
 
-def guards_table(report: ProcessReport, options: ViewOptions = DEFAULT_VIEW) -> Table:
+def guards_table(
+    report: ProcessReport, options: ViewOptions = DEFAULT_VIEW, groups: Sequence[ThreadGroup] | None = None
+) -> Table:
     """One row a thread, or a group of alike ones; a group shows the thread that is nearest to its guard."""
-    groups = thread_groups(report, options)
+    groups = thread_groups(report, options) if groups is None else groups
     rows = tuple(group.row(_cells(group)) for group in groups)
     notes = () if all(group.is_single for group in groups) else ("A shared row shows the thread nearest to its guard.",)
     return Table("guards", "Guards", _COLUMNS, rows, "no threads", notes)

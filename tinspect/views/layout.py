@@ -38,7 +38,7 @@ _Cells: TypeAlias = tuple[Line, ...]
 
 
 def fit_columns(table: Table, width: int) -> Fitted:
-    """The columns of ``table`` for a line of ``width`` cells: low priorities go first, then texts get what room is left."""
+    """The columns of ``table`` for a line of ``width`` cells: low priorities go first, then texts share what room is left."""
     natural = [_natural_width(table, index) for index in range(len(table.columns))]
     smallest = [_smallest_width(column, natural[index]) for index, column in enumerate(table.columns)]
     positions = _without_extras(table, natural, width)
@@ -49,8 +49,10 @@ def fit_columns(table: Table, width: int) -> Fitted:
         positions.remove(max(droppable, key=lambda index: (table.columns[index].priority, index)))
     room = width - sum(smallest[index] for index in positions) - GAP * (len(positions) - 1)
     widths = {index: smallest[index] for index in positions}
-    for index in sorted(positions, key=lambda index: (table.columns[index].priority, index)):
-        extra = min(max(room, 0), natural[index] - smallest[index])
+    # Fair shares: who needs little gets it all, the rest divide what is left.
+    wanting = sorted(positions, key=lambda index: natural[index] - smallest[index])
+    for place, index in enumerate(wanting):
+        extra = min(max(room, 0) // (len(wanting) - place), natural[index] - smallest[index])
         widths[index] += extra
         room -= extra
     shown = tuple(positions)

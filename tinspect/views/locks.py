@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from tinspect.model.lock import Lock, Waiter, WaitKind
 from tinspect.model.report import ProcessReport
-from tinspect.views.grouping import grouped, one_address_cell, shares_rows
+from tinspect.views.grouping import grouped, one_address_cell
 from tinspect.views.options import DEFAULT_VIEW, ViewOptions
 from tinspect.views.stacks import source_cell
 from tinspect.views.table import NOTHING, UNKNOWN, Align, Cell, Column, Role, Row, Table
@@ -34,6 +34,10 @@ _LOCK_COLUMNS = (
 )
 
 
+LONE_WAITS = 8
+"""From more waits than this on, threads that wait alone share a row."""
+
+
 def locks_tables(report: ProcessReport, options: ViewOptions = DEFAULT_VIEW) -> tuple[Table, ...]:
     """The waits always; the registry's locks when there are any."""
     names = {entry.thread.tid: entry.thread.name for entry in report.threads}
@@ -42,14 +46,14 @@ def locks_tables(report: ProcessReport, options: ViewOptions = DEFAULT_VIEW) -> 
 
 
 def waits_table(report: ProcessReport, names: dict[int, str], options: ViewOptions = DEFAULT_VIEW) -> Table:
-    """The futexes, locks and threads that are waited for, most waited for first. With many threads, those that wait alone share a row."""
+    """The futexes, locks and threads that are waited for, most waited for first. Of many, those of one thread each share a row."""
     waits = [
         (entry.thread.tid, entry.waits_for)
         for entry in report.threads
         if entry.waits_for is not None and entry.waits_for.kind in _LOCK_WAITS
     ]
     groups = grouped(waits, lambda wait: (wait[1].kind, wait[1].address, wait[1].owner_tid))
-    if shares_rows(report, options):
+    if options.group_over and len(groups) > LONE_WAITS:
         groups = grouped_again(groups)
     groups.sort(key=len, reverse=True)
     rows = tuple(_wait_row(group, names) for group in groups)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 
 from tinspect.model.reference import Confidence, PlaceKind, StackReference, Verdict
 from tinspect.model.report import ProcessReport
-from tinspect.views.grouping import grouped
+from tinspect.views.grouping import grouped, one_address_cell
 from tinspect.views.matrix import (
     VERDICT_ROLES,
     VERDICT_WORDS,
@@ -27,14 +27,15 @@ _CONFIDENCES = {Confidence.HIGH: 2, Confidence.MEDIUM: 1, Confidence.LOW: 0}
 _COLUMNS = (
     Column("verdict", "VERDICT"),
     Column("from", "FROM", min_width=8),
-    Column("place", "PLACE", priority=1, min_width=16),
+    Column("place", "PLACE", priority=1, min_width=12),
+    Column("at", "AT", priority=5),
     Column("value", "POINTS TO"),
     Column("to", "OF", min_width=8),
     Column("target", "TARGET", priority=2, min_width=12),
     Column("confidence", "SURE", priority=3),
     Column("count", "", Align.RIGHT),
-    Column("access", "", priority=5),
-    Column("reasons", "BECAUSE", priority=6, min_width=12),
+    Column("access", "", priority=6),
+    Column("reasons", "BECAUSE", priority=7, min_width=12),
     Column("origin", "LIBC'S OWN", priority=4, min_width=10),
 )
 
@@ -50,7 +51,7 @@ def list_table(report: ProcessReport, options: ViewOptions = DEFAULT_VIEW) -> Ta
     """The references grouped by source and target, worst first."""
     references = shown_references(report, options)
     names = {entry.thread.tid: entry.thread.name for entry in report.threads}
-    groups = sorted(grouped(references, _likeness), key=_badness)
+    groups = reference_groups(references)
     rows = tuple(Row(f"ref:{index}", _cells(group, names), _tids(group[0])) for index, group in enumerate(groups))
     folded = len(report.references) - len(references)
     words = f"{count_words(folded, 'pointer')} that libc itself keeps {'is' if folded == 1 else 'are'} folded away"
@@ -58,7 +59,12 @@ def list_table(report: ProcessReport, options: ViewOptions = DEFAULT_VIEW) -> Ta
     table = Table(
         "refs", f"References: {len(references):,}", _COLUMNS, rows, "no thread points into another's stack", notes
     )
-    return without_empty_columns(table, ("count", "access", "reasons", "origin", "place", "target"))
+    return without_empty_columns(table, ("at", "count", "access", "reasons", "origin", "place", "target"))
+
+
+def reference_groups(references: Iterable[StackReference]) -> list[list[StackReference]]:
+    """The references in the order and groups of the list's rows."""
+    return sorted(grouped(references, _likeness), key=_badness)
 
 
 def _likeness(reference: StackReference) -> Hashable:
@@ -88,6 +94,7 @@ def _cells(group: list[StackReference], names: dict[int, str]) -> tuple[Cell, ..
         Cell(VERDICT_WORDS[first.verdict], VERDICT_ROLES[first.verdict], sort=_ORDER.index(first.verdict)),
         end_cell(source_end(first), names),
         Cell(place_words(first)),
+        one_address_cell(each.place.address or 0 for each in group) if first.place.address is not None else NOTHING,
         address_cell(first.value),
         end_cell(target_end(first), names),
         Cell(target_words(first), Role.CODE),
@@ -100,24 +107,23 @@ def _cells(group: list[StackReference], names: dict[int, str]) -> tuple[Cell, ..
 
 
 def place_words(reference: StackReference) -> str:
-    """Where the word stands: "rdi", "frame 2 of worker at 0x7f…", "heap at 0x55…"."""
+    """What holds the word: "rdi", "worker #2" (function and frame), "heap", "global list_head"."""
     place = reference.place
     if place.kind is PlaceKind.REGISTER:
         return place.register or "register"
-    at = f" at {place.address:#x}" if place.address is not None else ""
     if place.kind is PlaceKind.STACK and place.frame is not None:
-        function = f" in {place.function}" if place.function else ""
-        return f"frame {place.frame}{function}{at}"
-    symbol = f" {place.symbol}" if place.symbol else ""
-    return f"{place.kind.value}{symbol}{at}"
+        return f"{place.function} #{place.frame}" if place.function else f"frame {place.frame}"
+    return f"{place.kind.value} {place.symbol or ''}".rstrip()
 
 
 def target_words(reference: StackReference) -> str:
-    """What it points to: "counter in main", "frame 3 main+0x28", "guard", "cached stack", a scope's loan."""
+    """What it points to: "counter in main", "main+0x28 #3" (function and frame), "guard", "cached stack", a scope's loan."""
     target = reference.target
-    scope = f", lent to scope {reference.scope}" if reference.scope is not None else ""
+    scope = f" [scope {reference.scope}]" if reference.scope is not None else ""
     if target.variable is not None:
         return f"{target.variable} in {function_words(target.function)}{scope}"
     if target.frame is not None:
-        return f"frame {target.frame} {function_words(target.function, target.offset)}{scope}"
+        if target.function is None:
+            return f"frame {target.frame}{scope}"
+        return f"{function_words(target.function, target.offset)} #{target.frame}{scope}"
     return target.region.replace("_", " ") + scope

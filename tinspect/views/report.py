@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import TypeAlias
+from collections.abc import Callable, Collection, Sequence
 
 from tinspect.model.options import ALL_SECTIONS, Section
 from tinspect.model.report import ProcessReport
@@ -11,6 +10,7 @@ from tinspect.views.altstacks import altstacks_table
 from tinspect.views.crash import crash_tables
 from tinspect.views.findings import findings_table, incomplete_table
 from tinspect.views.frames import frames_tables
+from tinspect.views.grouping import ThreadGroup, thread_groups
 from tinspect.views.guards import guards_table
 from tinspect.views.locks import locks_tables
 from tinspect.views.options import DEFAULT_VIEW, ViewOptions
@@ -22,18 +22,13 @@ from tinspect.views.table import Table
 from tinspect.views.threads import threads_table
 from tinspect.views.tls import tls_tables
 
-_View: TypeAlias = Callable[[ProcessReport, ViewOptions], tuple[Table, ...]]
-
-
-def _alone(view: Callable[[ProcessReport, ViewOptions], Table]) -> _View:
-    return lambda report, options: (view(report, options),)
-
-
-_SECTIONS: dict[Section, _View] = {
-    Section.THREADS: _alone(threads_table),
-    Section.STACKS: _alone(stacks_table),
-    Section.GUARDS: _alone(guards_table),
-    Section.ALTSTACKS: _alone(altstacks_table),
+_PER_THREAD: dict[Section, Callable[[ProcessReport, ViewOptions, Sequence[ThreadGroup] | None], Table]] = {
+    Section.THREADS: threads_table,
+    Section.STACKS: stacks_table,
+    Section.GUARDS: guards_table,
+    Section.ALTSTACKS: altstacks_table,
+}
+_OTHERS: dict[Section, Callable[[ProcessReport, ViewOptions], tuple[Table, ...]]] = {
     Section.TLS: tls_tables,
     Section.REFS: refs_tables,
     Section.LOCKS: locks_tables,
@@ -43,9 +38,16 @@ _SECTIONS: dict[Section, _View] = {
 }
 
 
-def section_tables(report: ProcessReport, section: Section, options: ViewOptions = DEFAULT_VIEW) -> tuple[Table, ...]:
-    """The tables of one section."""
-    return _SECTIONS[section](report, options)
+def section_tables(
+    report: ProcessReport,
+    section: Section,
+    options: ViewOptions = DEFAULT_VIEW,
+    groups: Sequence[ThreadGroup] | None = None,
+) -> tuple[Table, ...]:
+    """The tables of one section. ``groups`` are the alike threads, where the caller found them already."""
+    if section in _PER_THREAD:
+        return (_PER_THREAD[section](report, options, groups),)
+    return _OTHERS[section](report, options)
 
 
 def report_tables(
@@ -53,9 +55,10 @@ def report_tables(
 ) -> tuple[Table, ...]:
     """All tables of the chosen sections in their order: the crash first, gaps last."""
     tables = list(crash_tables(report))
+    groups = thread_groups(report, options)
     for section in Section:
         if section in sections:
-            tables += section_tables(report, section, options)
+            tables += section_tables(report, section, options, groups)
             if section is Section.THREADS and options.frames:
                 tables += frames_tables(report)
     return (*tables, *((incomplete_table(report),) if report.incomplete else ()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tinspect.model.report import ProcessReport, ThreadReport
 from tinspect.model.source import Source
 from tinspect.views.bars import BAR_LEGEND
@@ -26,9 +28,11 @@ _COLUMNS = (
 GROUP_NOTE = "In a shared row, used and peak are those of the fullest stack."
 
 
-def stacks_table(report: ProcessReport, options: ViewOptions = DEFAULT_VIEW) -> Table:
+def stacks_table(
+    report: ProcessReport, options: ViewOptions = DEFAULT_VIEW, groups: Sequence[ThreadGroup] | None = None
+) -> Table:
     """One row a stack, or a group of alike ones."""
-    groups = thread_groups(report, options)
+    groups = thread_groups(report, options) if groups is None else groups
     rows = tuple(group.row(_cells(group)) for group in groups)
     notes = () if all(group.is_single for group in groups) else (GROUP_NOTE,)
     return Table("stacks", "Stacks", _COLUMNS, rows, "no threads", notes, BAR_LEGEND)

@@ -15,9 +15,10 @@ from tinspect.views.stacks import stack_bar
 from tinspect.views.words import address_words, size_words
 
 _WIDTH = 960
-_LABEL = 230
+_LABEL = 270
 _ROW = 20
 _BAR = 13
+_GUARD = 40
 _LEAST = 1.5
 """Pixels that the smallest thing still gets."""
 
@@ -60,7 +61,7 @@ def _stack_row(group: ThreadGroup, y: float, scale: float) -> Iterable[str]:
     width = max(stack.size * scale, _LEAST)
     bar = stack_bar(entry)
     title = f"{address_words(stack.low)}–{address_words(stack.high)}, {size_words(stack.size)}{_use_words(entry)}"
-    yield _text(f"{group.tid_cell().text} {group.name_cell().text}", _LABEL - 8, y + _BAR, anchor="end")
+    yield _text(f"{group.tid_cell().text} {group.name_cell().text}", _LABEL - _GUARD - 8, y + _BAR, anchor="end")
     yield _rect("free", _LABEL, y + 2, width, title=title)
     for kind, share in (("peak", bar.peak), ("used", bar.used)):
         if share:
@@ -68,7 +69,7 @@ def _stack_row(group: ThreadGroup, y: float, scale: float) -> Iterable[str]:
             yield _rect(kind, _LABEL + width - part, y + 2, part, title=title)
     guard = entry.guard.range if entry.guard else None
     if guard is not None:
-        part = max(min(guard.size * scale, 40), 3)
+        part = max(min(guard.size * scale, _GUARD), 3)
         yield _rect("guard", _LABEL - part, y + 2, part, title=f"guard, {size_words(guard.size)}")
     yield _text(size_words(stack.size), _LABEL + width + 6, y + _BAR, "dim")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tinspect.model.lock import Waiter
 from tinspect.model.report import ProcessReport, ThreadReport
 from tinspect.model.stack import RunningOn
@@ -52,9 +54,11 @@ RUNNING_ON_CELLS = {
 }
 
 
-def threads_table(report: ProcessReport, options: ViewOptions = DEFAULT_VIEW) -> Table:
+def threads_table(
+    report: ProcessReport, options: ViewOptions = DEFAULT_VIEW, groups: Sequence[ThreadGroup] | None = None
+) -> Table:
     """One row a thread, or a group of alike ones."""
-    groups = thread_groups(report, options)
+    groups = thread_groups(report, options) if groups is None else groups
     names = {entry.thread.tid: entry.thread.name for entry in report.threads}
     rows = tuple(group.row(_cells(group, names)) for group in groups)
     title = f"Threads: {len(report.threads):,}"
@@ -132,7 +136,8 @@ def _call_words(waiter: Waiter) -> str:
 def _cpu_cell(group: ThreadGroup) -> Cell:
     times = [member.thread.cpu_time_us for member in group.members]
     known = [time for time in times if time is not None]
-    return Cell(duration_words(sum(known)), sort=sum(known)) if known else UNKNOWN
+    # The kernel counts in ticks of some ms: 0 is less than a tick.
+    return Cell(duration_words(sum(known)) if any(known) else "", sort=sum(known)) if known else UNKNOWN
 
 
 _CAPTURES = {

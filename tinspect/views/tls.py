@@ -108,6 +108,9 @@ def _with_tls(report: ProcessReport) -> Iterator[tuple[ThreadReport, ThreadTls]]
             yield entry, entry.tls
 
 
+MANY = 24
+"""From more rows than this on, alike ones of several threads share one."""
+
 _Pairs: TypeAlias = list[tuple[ThreadReport, T]]
 
 
@@ -118,8 +121,8 @@ def _rows(
     likeness: Callable[[T], Hashable],
     cells: Callable[[_Pairs[T]], tuple[Cell, ...]],
 ) -> tuple[Row, ...]:
-    """A row for each pair of thread and thing; with many threads, a row for all pairs of the same likeness."""
-    share = shares_rows(report, options)
+    """A row for each pair of thread and thing; when they are many, a row for all pairs of the same likeness."""
+    share = shares_rows(report, options) or (options.group_over > 0 and len(pairs) > MANY)
     groups = grouped(pairs, lambda pair: likeness(pair[1])) if share else [[pair] for pair in pairs]
     rows = []
     for number, group in enumerate(groups):

@@ -46,11 +46,12 @@ def whatis_facts_table(answer: WhatIs) -> Table:
     facts = [(name, value) for name, value in _facts(answer) if value is not None]
     facts += [("", detail) for detail in answer.details]
     rows = tuple(Row(f"fact:{index}", (Cell(name, Role.DIM), Cell(value))) for index, (name, value) in enumerate(facts))
-    return Table("whatis", f"{address_words(answer.address)}: {answer.words}", _FACT_COLUMNS, rows)
+    return Table("whatis", answer.words, _FACT_COLUMNS, rows)
 
 
 def _facts(answer: WhatIs) -> Iterable[tuple[str, str | None]]:
     region = answer.region
+    yield "address", address_words(answer.address)
     line = f":{answer.line}" if answer.line is not None else ""
     yield "thread", None if answer.tid is None else f"{answer.tid} {answer.thread_name or ''}".rstrip()
     yield "frame", None if answer.frame is None else f"{answer.frame} {function_words(answer.function)}"

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from functools import lru_cache
+
+_LAST_NUMBER = re.compile(r"(?<!\w)0(x[0-9a-f]*)?$", re.ASCII)
+_HEX_DIGITS = frozenset("x0123456789abcdef")
 
 
 def display_width(text: str) -> int:
@@ -10,6 +15,7 @@ def display_width(text: str) -> int:
     return len(text) if text.isascii() else sum(_character_width(character) for character in text)
 
 
+@lru_cache(maxsize=1024)
 def _character_width(character: str) -> int:
     if unicodedata.combining(character) or unicodedata.category(character) in {"Mn", "Me"}:
         return 0
@@ -17,8 +23,15 @@ def _character_width(character: str) -> int:
 
 
 def cut(text: str, width: int, ellipsis: str = "…") -> str:
-    """``text`` in at most ``width`` cells; what had to be cut ends in the ellipsis."""
-    return text if display_width(text) <= width else prefix(text, max(width - len(ellipsis), 0)) + ellipsis[:width]
+    """``text`` in at most ``width`` cells; what had to be cut ends in the ellipsis. A number in hexadecimal is never cut, it goes as a
+    whole: half an address would look like another one."""
+    if display_width(text) <= width:
+        return text
+    head = prefix(text, max(width - len(ellipsis), 0))
+    number = _LAST_NUMBER.search(head)
+    if number and text[len(head) : len(head) + 1] in _HEX_DIGITS:
+        head = head[: number.start()]
+    return head + ellipsis[:width]
 
 
 def prefix(text: str, width: int) -> str:

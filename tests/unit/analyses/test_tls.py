@@ -48,6 +48,7 @@ class MadeUpLibc:
 
     info = LibcInfo("glibc")
     keys_max = 8
+    own_module = "/lib/libc.so.6"
 
     def __init__(
         self, keys: tuple[TlsKey, ...] = (), values: AbstractMapping[int, dict[int, int]] | None = None
@@ -129,6 +130,7 @@ def test_values_in_words() -> None:
     words = ValueWords(context(MadeUpLibc()))
     said = {
         7: (Place.NUMBER, "number"),
+        (1 << 64) - 1: (Place.NUMBER, "number"),
         GONE: (Place.NOWHERE, "not mapped"),
         STACKS[2].low: (Place.OWN_STACK, "own stack"),
         STACKS[3].low + 8: (Place.OTHER_STACK, "stack of thread 3"),
@@ -209,6 +211,15 @@ def test_variables_of_blocks() -> None:
     ]
     assert [entry.symbol for entry in found.destructors] == ["destroy", None]
     assert storage.gaps == ()
+
+
+def test_of_libc_only_what_programs_know() -> None:
+    libc = MadeUpLibc()
+    libc.own_module = "/bin/program"
+    libc.blocks = (TlsBlock("/bin/program", 1, AddressRange.sized(STACKS[2].high - 256, 64), Source.DESCRIPTOR),)
+    named = [NamedBytes("errno", 8, 4), NamedBytes("tcache", 16, 8)]
+    storage = tls_variables.analyze(context(libc), lambda _module: named, frozenset((2,)))
+    assert [variable.name for variable in storage.threads[2].variables] == ["errno"]
 
 
 def test_without_a_libc_there_is_nothing() -> None:

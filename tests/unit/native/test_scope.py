@@ -254,6 +254,17 @@ class TestHandles:
                 first.join()
             assert second.join() == 3
 
+    def test_a_moved_handle_is_joined_while_the_owner_leaves(self) -> None:
+        def join_it(other: Handle[int], started: threading.Event) -> None:
+            started.wait()
+            assert other.join() == 3
+
+        for _ in range(100):
+            with scope() as s:
+                started = threading.Event()
+                s.spawn(join_it, s.spawn(len, "abc"), started)
+                started.set()  # the owner leaves at once: the first thread has ended, the second still wants it
+
     def test_self_join(self) -> None:
         handles: list[Handle[None]] = []
         ready = threading.Event()

@@ -67,7 +67,7 @@ def test_tables_and_drawings_are_there() -> None:
     assert page.count["table"] == len(tables)
     assert page.count["tr"] == sum(len(table.rows) + 1 for table in tables)
     assert page.count["svg"] == 3 + 3  # the drawings, and a bar for each known stack
-    assert "counter in main, lent to scope 7" in page.words
+    assert "counter in main [scope 7]" in page.words
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)

@@ -37,10 +37,11 @@ def test_drawn_table() -> None:
     example = table(("1", "a-long-name", "0x7f0000000000", "some words that are long"), ("22", "b", "", "x"))
     assert plain_text(table_lines(example, 40)) == (
         "Test: some\n"
-        "ID  NAME  ADDRESS         TEXT\n"
-        " 1  a-l…  0x7f0000000000  some words\n"
-        "                          that are long\n"
-        "22  b                     x\n"
+        "ID  NAME    ADDRESS         TEXT\n"
+        " 1  a-lon…  0x7f0000000000  some words\n"
+        "                            that are\n"
+        "                            long\n"
+        "22  b                       x\n"
     )
 
 
@@ -77,6 +78,23 @@ def test_cutting_and_wrapping_keep_the_measure(text: str, width: int) -> None:
     lines = wrapped(text, max(width, 2))
     assert all(display_width(line) <= max(width, 2) for line in lines)
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+
+
+def test_addresses_are_never_cut() -> None:
+    text = "mutex 0x7f0012345678 held"
+    assert cut(text, 24) == "mutex 0x7f0012345678 he…"
+    assert cut(text, 21) == "mutex 0x7f0012345678…"
+    for width in range(7, 21):
+        assert cut(text, width) == "mutex …"
+    assert cut("offset 10 of 20", 9) == "offset 1…"
+    assert cut("worker-0xyz", 10) == "worker-0x…"
+
+
+def test_room_is_shared_fairly() -> None:
+    columns = tuple(Column(str(index), "", min_width=4, priority=index) for index in range(3))
+    example = Table("test", "Test", columns, (Row("row", (Cell("x" * 40), Cell("y" * 6), Cell("z" * 40))),))
+    assert fit_columns(example, 50).widths == (20, 6, 20)
+    assert fit_columns(example, 200).widths == (40, 6, 40)
 
 
 def test_width_of_wide_and_combining_characters() -> None:

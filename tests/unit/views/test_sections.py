@@ -83,7 +83,7 @@ def test_references_are_folded_and_sorted_by_badness() -> None:
     table = list_table(sample_report())
     assert texts(table, "verdict") == ["thread is gone", "frame is gone", "declared"]
     assert texts(table, "to") == ["gone", "4243 deep", "4242 demo"]
-    assert texts(table, "target") == ["cached stack", "stack", "counter in main, lent to scope 7"]
+    assert texts(table, "target") == ["cached stack", "stack", "counter in main [scope 7]"]
     assert table.notes == ("1 pointer that libc itself keeps is folded away.",)
     assert len(list_table(sample_report(), ViewOptions(libc_references=True)).rows) == 4
 
@@ -180,7 +180,7 @@ def test_whatis() -> None:
     assert texts(whatis_table((answer,)), "kind") == ["stack"]
     facts = whatis_facts_table(answer)
     assert texts(facts, "value") == [
-        "4242 demo", "3 main", "counter", "0x7f11ffff0000–0x7f1200000000, 64 KiB", "0x10", "It is lent to scope 7.",
+        "0x7f11fffff010", "4242 demo", "3 main", "counter", "0x7f11ffff0000–0x7f1200000000, 64 KiB", "0x10", "It is lent to scope 7.",
     ]  # fmt: skip
 
 

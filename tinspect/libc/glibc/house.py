@@ -56,6 +56,7 @@ class Glibc:
     tls_modules: tuple[TlsModule, ...]
     exit_list: int | None
     tls_variant: int
+    own_module: str | None = None
     stack_end: int | None = None
     gaps: tuple[Gap, ...] = field(default=())
 
@@ -85,7 +86,8 @@ class Glibc:
                 ThreadTable(shift + layout.specific, KEYS_MAX // LEVEL_SIZE, 0, LEVEL_SIZE * SLOT_BYTES),
                 self._dtv_table(shift),
             ),
-            lists=tuple(LinkedList(head, layout.links, 0, layout.highest) for head in self.lists.all),
+            # The same bytes for threads that only a list leads to.
+            lists=tuple(LinkedList(head, layout.links, own[0] - shift, own[1]) for head in self.lists.all),
             thread_chains=tuple(chains),
             stack_rule=StackRule(
                 shift + layout.stack.block, shift + layout.stack.block_size, StackRuleKind.LOW_AND_SIZE
@@ -203,6 +205,7 @@ def _build(
         tls_modules=modules,
         exit_list=exit_list,
         tls_variant=target.architecture.tls_variant,
+        own_module=None if is_static else libc.path or libc.name,
         stack_end=find_word(target.memory, stack_end) if stack_end is not None else None,
         gaps=gaps,
     )

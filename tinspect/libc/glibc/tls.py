@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tinspect.libc.glibc.layout import DTV_ENTRY_BYTES
 from tinspect.libc.glibc.thread_db import ThreadDb
 from tinspect.libc.link_maps import LinkMap, find_r_debug, read_link_maps
-from tinspect.libc.segments import find_tls_segment, is_static_program
+from tinspect.libc.segments import find_tls_segment, is_static_program, static_reach
 from tinspect.model.address import ADDRESS_LIMIT, AddressRange
 from tinspect.model.gap import Gap
 from tinspect.model.module import Module
@@ -30,13 +30,17 @@ _MOST_STATIC_BYTES = 1 << 24
 @dataclass(frozen=True, slots=True)
 class TlsModule:
     """A module with thread-local storage: its id, the bytes of a block, how far its static block lies from the thread pointer
-    (None when it has no static block), and the generation its id was given in (0 when not known)."""
+    (None when it has no static block, or the DTV alone tells), and the generation its id was given in (0 when not known).
+
+    ``reach`` is how many bytes below the thread pointer may belong to its static block.
+    """
 
     module: Module
     module_id: int
     size: int
     static_offset: int | None
     generation: int = 0
+    reach: int = 0
 
 
 def read_tls_modules(target: Target, database: ThreadDb) -> tuple[tuple[TlsModule, ...], tuple[Gap, ...]]:
@@ -64,7 +68,9 @@ def read_tls_modules(target: Target, database: ThreadDb) -> tuple[tuple[TlsModul
 def _static_program(target: Target, main: Module) -> tuple[TlsModule, ...]:
     """A static program has one block, of module id 1, whose address stands in the DTV (csu/libc-tls.c)."""
     segment = find_tls_segment(target.memory, main)
-    return (TlsModule(main, 1, segment.memory_size, None),) if segment else ()
+    if segment is None:
+        return ()
+    return (TlsModule(main, 1, segment.memory_size, None, reach=static_reach(segment)),)
 
 
 def _tls_module(
@@ -80,7 +86,7 @@ def _tls_module(
     static = find_word(target.memory, entry.address + offset)
     if static is None or static in _NO_STATIC_OFFSETS or static > _MOST_STATIC_BYTES:
         static = None
-    return TlsModule(module, number, segment.memory_size, static, generations.get(number, 0))
+    return TlsModule(module, number, segment.memory_size, static, generations.get(number, 0), static or 0)
 
 
 def _read_generations(memory: MemoryReader, database: ThreadDb) -> dict[int, int]:
@@ -137,7 +143,7 @@ def _range(low: int | None, size: int) -> AddressRange | None:
 
 def static_extent(modules: tuple[TlsModule, ...]) -> int:
     """Bytes of static thread-local storage beside the thread pointer."""
-    return max((item.static_offset for item in modules if item.static_offset is not None), default=0)
+    return max((item.reach for item in modules), default=0)
 
 
 def dynamic_modules(modules: tuple[TlsModule, ...]) -> Iterator[TlsModule]:

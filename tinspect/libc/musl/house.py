@@ -30,6 +30,7 @@ _VERSION = re.compile(rb"\0(1\.[12]\.\d{1,2})(?:-git-[^\0]{1,40})?\0")
 _SEARCH_LIMIT = 2 << 20
 _SEARCH_START = 64 << 10  # of each mapping that is not musl's own data
 _MOST_CONSTANTS = 1 << 24
+_MOST_STATIC_BYTES = 1 << 20
 _MOST_ROBUST = 4096
 
 
@@ -42,6 +43,7 @@ class Musl:
     key_table: KeyTable | None
     tls_modules: tuple[TlsModule, ...]
     auxv: int | None
+    own_module: str | None = None
 
     @property
     def keys_max(self) -> int:
@@ -52,11 +54,12 @@ class Musl:
         """See Libc: descriptors, values of keys, DTVs with the start arguments below them, blocks."""
         layout = self.layout
         last = max((item.module_id for item in self.tls_modules), default=0)
+        reach = min(sum(item.reach for item in self.tls_modules), _MOST_STATIC_BYTES)
         inner = tuple((8 * item.module_id, item.size) for item in self.tls_modules)
         table = self.key_table
         return CapturePlan(
             fixed=(AddressRange.sized(table.address, table.size),) if table else (),
-            thread_relative=((0, layout.size),),
+            thread_relative=((-reach, reach + layout.size),),
             thread_tables=(
                 ThreadTable(layout.values, 1, 0, KEYS_MAX * 8),
                 ThreadTable(DTV, 1, START_ARGUMENTS, START_ARGUMENTS + 8 * (last + 1), inner),
@@ -148,6 +151,7 @@ def detect_musl(target: Target, symbols: Symbolizer) -> Musl | None:
         key_table=find_key_table(target, symbols, place.name),
         tls_modules=read_tls_modules(target, r_debug),
         auxv=find_auxv(target),
+        own_module=(libc.path or libc.name) if libc else None,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tinspect.errors import MemoryUnreadable
 from tinspect.formats.elf import Segment
 from tinspect.libc.link_maps import LinkMap, read_link_maps
-from tinspect.libc.segments import find_tls_segment
+from tinspect.libc.segments import find_tls_segment, static_reach
 from tinspect.model.address import ADDRESS_LIMIT, AddressRange
 from tinspect.model.gap import Gap
 from tinspect.model.module import Module
@@ -23,11 +23,13 @@ MOST_MODULES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class TlsModule:
-    """A module with thread-local storage: its index in the DTV, and the bytes of a block."""
+    """A module with thread-local storage: its index in the DTV, and the bytes of a block. ``reach`` is how many bytes below the thread
+    pointer the block takes in threads that were made after the module was loaded."""
 
     module: Module
     module_id: int
     size: int
+    reach: int = 0
 
 
 def read_tls_modules(target: Target, r_debug: int | None) -> tuple[TlsModule, ...]:
@@ -35,14 +37,14 @@ def read_tls_modules(target: Target, r_debug: int | None) -> tuple[TlsModule, ..
     if r_debug is None:
         main = target.modules.main
         segment = find_tls_segment(target.memory, main) if main else None
-        return (TlsModule(main, 1, segment.memory_size),) if main and segment else ()
+        return (TlsModule(main, 1, segment.memory_size, static_reach(segment)),) if main and segment else ()
     found = {}
     for entry in read_link_maps(target.memory, r_debug):
         module = entry.find_module(target.modules)
         segment = find_tls_segment(target.memory, module) if module else None
         number = _find_id(target.memory, entry, segment) if segment else None
         if module and segment and number:
-            found[number] = TlsModule(module, number, segment.memory_size)
+            found[number] = TlsModule(module, number, segment.memory_size, static_reach(segment))
     return tuple(found[number] for number in sorted(found))
 
 

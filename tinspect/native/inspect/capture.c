@@ -2,31 +2,20 @@
 #include "capture.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "lists.h"
 #include "stacks.h"
 #include "stop.h"
 
-#define ATTEND_NS (20 * TI_NS_PER_MS)
-#define LIVE_STACK_GUESS 4096ULL /* bytes a sleeping thread's live stack takes, to have memory ready before the stop   \
-                                  */
+/* What a sleeping thread has on its stack, about: to have memory ready before the stop. */
+#define LIVE_STACK_GUESS 4096ULL
 
 struct job {
     const struct ti_plan *plan;
     struct ti_capture *capture;
-    atomic_bool cancelled;
-    pthread_mutex_t mutex;
-    pthread_cond_t done_changed;
-    bool done;
-    pid_t tid;
-    int error;
 };
 
 static int add_relative(struct ti_ranges *wanted, const struct ti_thread *thread, int64_t offset, uint64_t size)
@@ -180,22 +169,24 @@ static uint64_t expected_bytes(const struct ti_plan *plan, size_t thread_count)
     return bytes < plan->total_cap ? bytes : plan->total_cap;
 }
 
-static int capture_in_this_thread(struct job *job)
+static int capture_in_this_thread(void *context, const atomic_bool *cancelled)
 {
+    struct job *job = context;
     const struct ti_plan *plan = job->plan;
     struct ti_stop stop = {
         .pid = plan->pid,
         .only = plan->tids,
         .timeout_ns = plan->timeout_ns,
-        .cancelled = &job->cancelled,
+        .undo_restart = plan->undo_restart,
+        .cancelled = cancelled,
     };
     int error = ti_stop_open(&stop);
     error = error ? error : ti_copies_reserve(&job->capture->copies, expected_bytes(plan, stop.listed.count));
     if (!error) {
         error = ti_stop_all(&stop);
         job->capture->threads = stop.threads;
-        error = error ? error : copy_memory(plan, job->capture, &job->cancelled);
-        job->capture->pause_ns = ti_stop_release(&stop, plan->undo_restart);
+        error = error ? error : copy_memory(plan, job->capture, cancelled);
+        job->capture->pause_ns = ti_stop_release(&stop);
     }
     job->capture->threads = stop.threads;
     stop.threads = (struct ti_threads){0};
@@ -204,78 +195,11 @@ static int capture_in_this_thread(struct job *job)
     return error;
 }
 
-static void *run_job(void *argument)
+int ti_capture_run(const struct ti_plan *plan, ti_worker_attend *attend, void *context, struct ti_capture *capture)
 {
-    struct job *job = argument;
-    job->tid = (pid_t)syscall(SYS_gettid);
-    job->error = capture_in_this_thread(job);
-    pthread_mutex_lock(&job->mutex);
-    job->done = true;
-    pthread_cond_signal(&job->done_changed);
-    pthread_mutex_unlock(&job->mutex);
-    return NULL;
-}
-
-/* The worker takes no signals: a handler of the caller's must not run while the target stands still. */
-static int start_worker(struct job *job, pthread_t *worker)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(worker, NULL, run_job, job);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error;
-}
-
-static bool wait_done(struct job *job)
-{
-    uint64_t until_ns = ti_now_ns() + ATTEND_NS;
-    struct timespec until = {(time_t)(until_ns / 1000000000ULL), (long)(until_ns % 1000000000ULL)};
-    pthread_mutex_lock(&job->mutex);
-    int error = 0;
-    while (!job->done && error == 0) {
-        error = pthread_cond_timedwait(&job->done_changed, &job->mutex, &until);
-    }
-    bool done = job->done;
-    pthread_mutex_unlock(&job->mutex);
-    return done;
-}
-
-/*
- * pthread_join returns when the kernel has cleared the thread's id, a little before it lets go of the tracees that are
- * left (do_exit: exit_mm comes before exit_notify). After the latter the thread's id is gone, so wait for that: then
- * the next capture cannot be refused by our own remains.
- */
-static void wait_gone(pid_t tid)
-{
-    for (unsigned tries = 0; tries < 100000 && syscall(SYS_tgkill, getpid(), tid, 0) == 0; tries++) {
-        ti_sleep_ns(10 * TI_NS_PER_US);
-    }
-}
-
-int ti_capture_run(const struct ti_plan *plan, int (*attend)(void *), void *context, struct ti_capture *capture)
-{
-    struct job job = {.plan = plan, .capture = capture, .mutex = PTHREAD_MUTEX_INITIALIZER};
-    pthread_condattr_t monotonic;
-    pthread_t worker;
+    struct job job = {.plan = plan, .capture = capture};
     *capture = (struct ti_capture){0};
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&job.done_changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    int error = start_worker(&job, &worker);
-    if (!error) {
-        while (!wait_done(&job)) {
-            if (attend(context) != 0) {
-                atomic_store_explicit(&job.cancelled, true, memory_order_relaxed);
-            }
-        }
-        pthread_join(worker, NULL);
-        wait_gone(job.tid);
-        error = atomic_load(&job.cancelled) ? ECANCELED : job.error;
-    }
-    pthread_cond_destroy(&job.done_changed);
-    return error;
+    return ti_worker_run(plan->pid, capture_in_this_thread, &job, attend, context);
 }
 
 void ti_capture_free(struct ti_capture *capture)

@@ -8,6 +8,7 @@
 #include "gaps.h"
 #include "plan.h"
 #include "threads.h"
+#include "worker.h"
 
 struct ti_capture {
     struct ti_threads threads; /* sorted by tid */
@@ -22,7 +23,7 @@ struct ti_capture {
  * after that, ESRCH, EPERM, ETIMEDOUT (no thread came to its stop), ENOMEM, EAGAIN (no thread could be made). When it
  * returns, no thread of the target is traced by this process any more.
  */
-int ti_capture_run(const struct ti_plan *plan, int (*attend)(void *), void *context, struct ti_capture *capture);
+int ti_capture_run(const struct ti_plan *plan, ti_worker_attend *attend, void *context, struct ti_capture *capture);
 void ti_capture_free(struct ti_capture *capture);
 
 #endif

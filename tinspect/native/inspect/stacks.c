@@ -7,9 +7,11 @@
 #include "array.h"
 #include "maps.h"
 
-#define DIRECT_BYTES (64ULL << 10) /* a live stack up to this size is copied without asking which pages were touched   \
+#define DIRECT_BYTES                                                                                                   \
+    (64ULL << 10)                  /* a live stack up to this size is copied without asking which pages were touched   \
                                     */
 #define FOREIGN_CAP (1ULL << 20)   /* of a stack that no descriptor names: its mapping may be a heap */
+#define IDLE_SPAN (1ULL << 30)     /* of an idle stack looked through for touched pages, from its top */
 #define LARGEST_STACK (1ULL << 40) /* a descriptor that tells more is no descriptor */
 #define RUNS_LIMIT (1U << 20)
 
@@ -68,8 +70,8 @@ static int add_touched(struct work *work, uint64_t low, uint64_t high)
     return error;
 }
 
-/* Begins a part for [*low, *high), cut down to `cap`; what that leaves out is a gap. */
-static int begin_part(struct work *work, const struct ti_thread *thread, uint64_t *low, uint64_t *high, uint64_t cap,
+/* Begins a part for [*low, *high), cut down to `span`; what that leaves out is a gap. */
+static int begin_part(struct work *work, const struct ti_thread *thread, uint64_t *low, uint64_t *high, uint64_t span,
                       bool keep_high)
 {
     struct part *parts = ti_array_room(work->parts, &work->part_capacity, work->part_count, 1, sizeof *parts);
@@ -79,12 +81,12 @@ static int begin_part(struct work *work, const struct ti_thread *thread, uint64_
     work->parts = parts;
     parts[work->part_count++] = (struct part){.tid = thread->tid, .keep_high = keep_high, .first = work->ranges.count};
     uint64_t size = *high - *low;
-    if (size <= cap) {
+    if (size <= span) {
         return 0;
     }
-    *low = keep_high ? *high - cap : *low;
-    *high = *low + cap;
-    return ti_gaps_add(work->gaps, TI_GAP_STACK, (uint64_t)thread->tid, size - cap);
+    *low = keep_high ? *high - span : *low;
+    *high = *low + span;
+    return ti_gaps_add(work->gaps, TI_GAP_STACK, (uint64_t)thread->tid, size - span);
 }
 
 static void end_part(struct work *work)
@@ -122,7 +124,7 @@ static int add_running(struct work *work, const struct ti_thread *thread, struct
 /* A thread's own stack while the thread runs on another one. */
 static int add_idle(struct work *work, const struct ti_thread *thread, struct ti_range stack)
 {
-    int error = begin_part(work, thread, &stack.low, &stack.high, work->sources->plan->stack_cap, true);
+    int error = begin_part(work, thread, &stack.low, &stack.high, IDLE_SPAN, true);
     error = error ? error : add_touched(work, stack.low, stack.high);
     end_part(work);
     return error == ENODATA ? ti_gaps_add(work->gaps, TI_GAP_STACK, (uint64_t)thread->tid, stack.high - stack.low)
@@ -209,13 +211,13 @@ static uint64_t bytes_under(const struct work *work, uint64_t cap)
     return total;
 }
 
-/* Keeps all stacks together within the budget by the largest common cap: small stacks stay whole. */
+/* Keeps each stack within its cap, and all together within the budget by the largest common one: small stacks stay
+ * whole. */
 static int fit_budget(struct work *work)
 {
     uint64_t low = 0, high = work->sources->plan->stack_cap, budget = work->sources->budget;
-    high = high > FOREIGN_CAP ? high : FOREIGN_CAP;
-    if (bytes_under(work, UINT64_MAX) <= budget) {
-        return 0;
+    if (bytes_under(work, high) <= budget) {
+        low = high;
     }
     while (low < high) {
         uint64_t middle = high - (high - low) / 2;

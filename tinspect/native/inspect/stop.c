@@ -8,17 +8,25 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "array.h"
 #include "clock.h"
+#include "reap.h"
 #include "restart.h"
 
 #define STATE_CHECK_NS TI_NS_PER_MS /* without progress for this long: look why in /proc */
-#define UNINTERRUPTIBLE_NS                                                                                             \
-    (100 * TI_NS_PER_MS) /* patience with a thread in state D: the others stand still meanwhile */
+/*
+ * PTRACE_O_EXITKILL is not among them, on purpose: the target outlives its tracer. PTRACE_O_TRACEEXEC turns an execve
+ * during the attach into a stop that tells so; without a tracer it means nothing.
+ */
+#define SEIZE_OPTIONS ((uintptr_t)PTRACE_O_TRACEEXEC)
+/* Patience with a thread in state D while the others stand still: some 100 ms. Counted in looks at it, not in time: on
+ * a machine out of breath both are slow, the thread to wake up and we to look. */
+enum { UNINTERRUPTIBLE_CHECKS = 100 };
 #define LONGEST_NAP_NS (500 * TI_NS_PER_US)
 
 static bool is_cancelled(const struct ti_stop *stop)
@@ -26,10 +34,29 @@ static bool is_cancelled(const struct ti_stop *stop)
     return atomic_load_explicit(stop->cancelled, memory_order_relaxed);
 }
 
+/* The wanted threads that there are: to list thousands for the sake of a few costs more than their stop. */
+static int list_wanted(struct ti_stop *stop)
+{
+    pid_t *items = calloc(stop->only.count, sizeof *items);
+    if (!items) {
+        return ENOMEM;
+    }
+    stop->listed = (struct ti_tids){items, 0, stop->only.count};
+    for (size_t index = 0; index < stop->only.count; index++) {
+        if (ti_task_exists(stop->directory, stop->only.items[index])) {
+            items[stop->listed.count++] = stop->only.items[index];
+        }
+    }
+    return 0;
+}
+
 int ti_stop_open(struct ti_stop *stop)
 {
     stop->directory = ti_tasks_open(stop->pid);
-    return stop->directory < 0 ? -stop->directory : ti_tasks_list(stop->directory, &stop->listed);
+    if (stop->directory < 0) {
+        return -stop->directory;
+    }
+    return stop->only.count ? list_wanted(stop) : ti_tasks_list(stop->directory, &stop->listed);
 }
 
 static bool is_pending(const struct ti_thread *thread)
@@ -38,25 +65,47 @@ static bool is_pending(const struct ti_thread *thread)
 }
 
 /*
- * PTRACE_O_EXITKILL is not set, on purpose: the target outlives its tracer. PTRACE_O_TRACEEXEC turns an execve during
- * the attach into a stop that tells so; without a tracer it means nothing.
+ * EPERM has four meanings. A zombie: one that stays listed is the leader. A thread that is ours already: after an
+ * execve the leader's id belongs to the thread that made the call, and that one was seized. A thread that was ending in
+ * an execve when we asked, and is another one now: ask again. All else is a refusal.
  */
+static int explain_refusal(const struct ti_stop *stop, struct ti_thread *thread)
+{
+    for (int tries = 0; tries < 8; tries++) {
+        if (ti_task_is_dead(stop->directory, thread->tid)) {
+            thread->flags |= TI_THREAD_ZOMBIE;
+            return ESRCH;
+        }
+        pid_t tracer = ti_task_tracer(stop->directory, thread->tid);
+        if (tracer) {
+            return tracer == (pid_t)syscall(SYS_gettid) ? 0 : EPERM;
+        }
+        if (ptrace(PTRACE_SEIZE, thread->tid, NULL, (void *)SEIZE_OPTIONS) == 0) {
+            return 0;
+        }
+    }
+    return EPERM;
+}
+
 static int seize(const struct ti_stop *stop, pid_t tid, struct ti_thread *thread)
 {
     *thread = (struct ti_thread){.tid = tid};
-    if (ptrace(PTRACE_SEIZE, tid, NULL, (void *)PTRACE_O_TRACEEXEC) != 0) {
-        thread->error = errno;
-        if (errno == EPERM && ti_task_is_dead(stop->directory, tid)) {
-            /* The kernel answers EPERM for a zombie as well; a zombie that stays listed is the leader. */
-            thread->flags |= TI_THREAD_ZOMBIE;
-            thread->error = ESRCH;
-        }
-        return thread->error;
-    }
-    if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) != 0) {
-        thread->error = errno; /* ESRCH: it ended between the two */
+    if (ptrace(PTRACE_SEIZE, tid, NULL, (void *)SEIZE_OPTIONS) != 0) {
+        thread->error = errno == EPERM ? explain_refusal(stop, thread) : errno;
     }
     return thread->error;
+}
+
+/* In a loop of its own, not each thread right after it was seized: the threads that go to their stop meanwhile compete
+ * with PTRACE_SEIZE for the kernel's task list, which made the whole 1.5 times as long at 1,000 threads. */
+static void interrupt_seized(struct ti_stop *stop)
+{
+    for (size_t index = 0; index < stop->threads.count; index++) {
+        struct ti_thread *thread = &stop->threads.items[index];
+        if (is_pending(thread) && ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL) != 0) {
+            thread->error = errno; /* ESRCH: it ended between the two */
+        }
+    }
 }
 
 static int compare_tids(const void *left, const void *right)
@@ -75,6 +124,13 @@ static bool is_wanted(const struct ti_stop *stop, pid_t tid)
     return stop->only.count == 0 || bsearch(&tid, stop->only.items, stop->only.count, sizeof tid, compare_tids);
 }
 
+static void sort_threads(struct ti_threads *threads)
+{
+    if (threads->count > 1) {
+        qsort(threads->items, threads->count, sizeof *threads->items, compare_threads);
+    }
+}
+
 /*
  * Seizes every listed thread that is not held. A thread that was lost is tried again when it is still listed: after an
  * execve by another thread, the leader's id belongs to that one. Sets `*fresh` to the number newly seized.
@@ -84,7 +140,7 @@ static int seize_listed(struct ti_stop *stop, size_t *fresh)
     struct ti_threads *threads = &stop->threads;
     size_t known = threads->count;
     *fresh = 0;
-    qsort(threads->items, known, sizeof *threads->items, compare_threads);
+    sort_threads(threads);
     struct ti_thread *items =
         ti_array_room(threads->items, &threads->capacity, known, stop->listed.count + 1, sizeof *items);
     if (!items) {
@@ -102,11 +158,14 @@ static int seize_listed(struct ti_stop *stop, size_t *fresh)
         }
         thread = thread ? thread : &items[threads->count++];
         *fresh += seize(stop, wanted.tid, thread) == 0;
+        if (thread->error == EPERM && *fresh == 0 && known == 0) {
+            return EPERM; /* the others would be refused as well */
+        }
     }
     return is_cancelled(stop) ? ECANCELED : 0;
 }
 
-static void read_registers(struct ti_thread *thread)
+static void read_registers(const struct ti_stop *stop, struct ti_thread *thread)
 {
     struct iovec vector = {&thread->registers, sizeof thread->registers};
     if (ptrace(PTRACE_GETREGSET, thread->tid, (void *)NT_PRSTATUS, &vector) != 0) {
@@ -122,22 +181,27 @@ static void read_registers(struct ti_thread *thread)
     thread->sp = ti_arch_sp(&thread->registers);
     thread->thread_pointer = ti_arch_thread_pointer(thread->tid, &thread->registers);
     ti_restart_mark(thread);
+    if (stop->undo_restart) {
+        ti_restart_undo(thread); /* at once: from here on even our death leaves no EINTR behind */
+    }
 }
 
 /* `status` as ptrace(2) describes it: a signal, and above it the event. */
-static void note_stop(struct ti_thread *thread, int status)
+static void note_stop(const struct ti_stop *stop, struct ti_thread *thread, int status)
 {
     int event = status >> 8, signal = status & 0x7f;
     if (event == 0) {
         thread->flags |= TI_THREAD_SIGNAL_DELIVERY;
         thread->stop_signal = signal;
     } else if (event == PTRACE_EVENT_EXEC) {
+        siginfo_t taken; /* no signal is at stake, and until it is taken ptrace refuses a thread whose id changed */
+        waitid(P_PID, (id_t)thread->tid, &taken, WSTOPPED | WNOHANG | __WALL);
         thread->flags |= TI_THREAD_EXECED;
     } else if (event == PTRACE_EVENT_STOP && signal != SIGTRAP) {
         thread->flags |= TI_THREAD_GROUP_STOP;
         thread->stop_signal = signal;
     }
-    read_registers(thread);
+    read_registers(stop, thread);
 }
 
 /*
@@ -145,14 +209,17 @@ static void note_stop(struct ti_thread *thread, int status)
  * thread, and only our PTRACE_DETACH would put it back: if we died in between, it would be lost. A death is not
  * consumed either: the target may be a child of this very process, whose status is not ours to take.
  */
-static void poll_thread(struct ti_thread *thread)
+static void poll_thread(struct ti_stop *stop, struct ti_thread *thread)
 {
     siginfo_t info = {0};
     int result = waitid(P_PID, (id_t)thread->tid, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL);
     if (result != 0) {
-        thread->error = ESRCH; /* ECHILD: an execve by another thread ended it and took over its id, or the leader's */
+        thread->error = ESRCH; /* ECHILD: no tracee any more. It made an execve and has the leader's id now, or was
+                                  reaped for the sake of one */
+        stop->stale = true;
     } else if (info.si_pid && info.si_code == CLD_TRAPPED) {
-        note_stop(thread, info.si_status);
+        note_stop(stop, thread, info.si_status);
+        stop->stale = stop->stale || (thread->flags & TI_THREAD_EXECED);
     } else if (info.si_pid) {
         thread->error = ESRCH;
     }
@@ -160,14 +227,16 @@ static void poll_thread(struct ti_thread *thread)
 
 /* Threads that will not come: ended ones whose end the kernel keeps from us (a leader), and those in an uninterruptible
  * sleep, such as a parent in vfork, which may last as long as its child pleases. */
-static void check_state(const struct ti_stop *stop, struct ti_thread *thread, uint64_t waited_ns)
+static void check_state(const struct ti_stop *stop, struct ti_thread *thread, unsigned checks)
 {
     char state = ti_task_state(stop->directory, thread->tid);
     if (state == 0 || state == 'Z' || state == 'X') {
         thread->flags |= state == 'Z' ? TI_THREAD_ZOMBIE : 0;
         thread->error = ESRCH;
-    } else if (state == 'D' && waited_ns > UNINTERRUPTIBLE_NS) {
+    } else if (state == 'D' && checks > UNINTERRUPTIBLE_CHECKS) {
         thread->error = ETIMEDOUT;
+    } else if (state == 'D') {
+        ti_reap_ended(stop->pid); /* perhaps an execve that waits for us */
     }
 }
 
@@ -184,16 +253,18 @@ static size_t drop_settled(const struct ti_stop *stop, size_t *pending, size_t c
 
 static int wait_pending(struct ti_stop *stop, size_t *pending, size_t count)
 {
-    uint64_t progress_ns = ti_now_ns(), checked_ns = progress_ns, nap_ns = 5 * TI_NS_PER_US;
+    uint64_t checked_ns = ti_now_ns(), nap_ns = 5 * TI_NS_PER_US;
+    unsigned checks = 0;
     while (count) {
         for (size_t index = 0; index < count; index++) {
-            poll_thread(&stop->threads.items[pending[index]]);
+            poll_thread(stop, &stop->threads.items[pending[index]]);
         }
         size_t left = drop_settled(stop, pending, count);
         uint64_t now_ns = ti_now_ns();
         if (left < count) {
             count = left;
-            progress_ns = checked_ns = now_ns;
+            checked_ns = now_ns;
+            checks = 0;
             nap_ns = 5 * TI_NS_PER_US;
             sched_yield(); /* the threads need a CPU to come to their stop: ours, perhaps */
             continue;
@@ -203,9 +274,10 @@ static int wait_pending(struct ti_stop *stop, size_t *pending, size_t count)
         }
         bool late = now_ns > stop->deadline_ns;
         if (now_ns - checked_ns > STATE_CHECK_NS || late) {
+            checks++;
             for (size_t index = 0; index < count; index++) {
                 struct ti_thread *thread = &stop->threads.items[pending[index]];
-                check_state(stop, thread, now_ns - progress_ns);
+                check_state(stop, thread, checks);
                 thread->error = thread->error || !late ? thread->error : ETIMEDOUT;
             }
             count = drop_settled(stop, pending, count);
@@ -217,19 +289,36 @@ static int wait_pending(struct ti_stop *stop, size_t *pending, size_t count)
     return 0;
 }
 
+/* After an execve: those that had stopped before it have ended, and the leader's id is another thread's. The status of
+ * each is still with the kernel, so all are asked again, but those whose execve was just seen. */
+static void forget_stops(struct ti_stop *stop)
+{
+    stop->stale = false;
+    for (size_t index = 0; index < stop->threads.count; index++) {
+        struct ti_thread *thread = &stop->threads.items[index];
+        if ((thread->flags & TI_THREAD_STOPPED) && !(thread->flags & TI_THREAD_EXECED)) {
+            *thread = (struct ti_thread){.tid = thread->tid};
+        }
+    }
+}
+
 static int wait_stopped(struct ti_stop *stop)
 {
-    size_t count = 0;
     size_t *pending = calloc(stop->threads.count + 1, sizeof *pending);
     if (!pending) {
         return ENOMEM;
     }
     for (size_t index = 0; index < stop->threads.count; index++) {
-        if (is_pending(&stop->threads.items[index])) {
-            pending[count++] = index;
-        }
+        pending[index] = index;
     }
-    int error = wait_pending(stop, pending, count);
+    int error = wait_pending(stop, pending, drop_settled(stop, pending, stop->threads.count));
+    if (!error && stop->stale) {
+        forget_stops(stop);
+        for (size_t index = 0; index < stop->threads.count; index++) {
+            pending[index] = index;
+        }
+        error = wait_pending(stop, pending, drop_settled(stop, pending, stop->threads.count));
+    }
     free(pending);
     return error;
 }
@@ -268,12 +357,18 @@ int ti_stop_all(struct ti_stop *stop)
     stop->deadline_ns = stop->started_ns + stop->timeout_ns;
     for (;;) {
         int error = seize_listed(stop, &fresh);
-        error = error ? error : wait_stopped(stop);
+        if (!error) {
+            interrupt_seized(stop);
+            error = wait_stopped(stop);
+        }
         if (error) {
             return error;
         }
-        if (fresh == 0 || stop->only.count || holds_all(stop) || ti_now_ns() > stop->deadline_ns) {
-            return outcome(stop);
+        error = outcome(stop);
+        bool replaced = error == ESRCH && !stop->only.count && ti_tasks_find_living(stop->pid); /* by an execve */
+        bool settled = fresh == 0 || stop->only.count || holds_all(stop);
+        if ((settled && !replaced) || ti_now_ns() > stop->deadline_ns) {
+            return error;
         }
         error = ti_tasks_list(stop->directory, &stop->listed);
         if (error) {
@@ -282,22 +377,21 @@ int ti_stop_all(struct ti_stop *stop)
     }
 }
 
-uint64_t ti_stop_release(struct ti_stop *stop, bool undo_restart)
+uint64_t ti_stop_release(struct ti_stop *stop)
 {
     for (size_t index = 0; index < stop->threads.count; index++) {
         struct ti_thread *thread = &stop->threads.items[index];
         if (!(thread->flags & TI_THREAD_STOPPED)) {
             continue; /* cannot be detached while it runs; the end of this thread lets it go */
         }
-        if (undo_restart) {
-            ti_restart_undo(thread);
-        }
         /* A signal that was being delivered goes on to its thread. A group-stop needs no signal: the kernel reinstates
          * it. */
         long signal = thread->flags & TI_THREAD_SIGNAL_DELIVERY ? thread->stop_signal : 0;
         ptrace(PTRACE_DETACH, thread->tid, NULL, (void *)signal);
     }
-    return stop->started_ns ? ti_now_ns() - stop->started_ns : 0;
+    uint64_t pause_ns = stop->started_ns ? ti_now_ns() - stop->started_ns : 0;
+    sort_threads(&stop->threads);
+    return pause_ns;
 }
 
 void ti_stop_free(struct ti_stop *stop)

@@ -18,11 +18,13 @@ struct ti_stop {
     pid_t pid;
     struct ti_tids only; /* these threads alone; all of them when empty */
     uint64_t timeout_ns;
+    bool undo_restart; /* restart.c */
     const atomic_bool *cancelled;
 
     struct ti_threads threads;
     struct ti_tids listed;
     int directory; /* /proc/PID/task */
+    bool stale;    /* an execve may have ended threads after they stopped */
     uint64_t deadline_ns;
     uint64_t started_ns; /* just before the first thread was seized */
 };
@@ -35,7 +37,7 @@ int ti_stop_open(struct ti_stop *stop);
  */
 int ti_stop_all(struct ti_stop *stop);
 /* Lets every thread run on as if nothing had been there, and returns the nanoseconds since the first was seized. */
-uint64_t ti_stop_release(struct ti_stop *stop, bool undo_restart);
+uint64_t ti_stop_release(struct ti_stop *stop);
 void ti_stop_free(struct ti_stop *stop);
 
 #endif

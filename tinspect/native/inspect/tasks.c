@@ -51,6 +51,27 @@ static int add_entries(const char *buffer, size_t size, struct ti_tids *tids)
     return 0;
 }
 
+static int compare_tids(const void *left, const void *right)
+{
+    pid_t a = *(const pid_t *)left, b = *(const pid_t *)right;
+    return (a > b) - (a < b);
+}
+
+/* While an execve gives a thread the leader's id, a listing may show that id twice. */
+static void sort_unique(struct ti_tids *tids)
+{
+    size_t kept = 0;
+    if (tids->count > 1) {
+        qsort(tids->items, tids->count, sizeof *tids->items, compare_tids);
+    }
+    for (size_t index = 0; index < tids->count; index++) {
+        if (kept == 0 || tids->items[kept - 1] != tids->items[index]) {
+            tids->items[kept++] = tids->items[index];
+        }
+    }
+    tids->count = kept;
+}
+
 int ti_tasks_list(int directory, struct ti_tids *tids)
 {
     char *buffer = malloc(LISTING);
@@ -68,6 +89,7 @@ int ti_tasks_list(int directory, struct ti_tids *tids)
         error = add_entries(buffer, (size_t)size, tids);
     }
     free(buffer);
+    sort_unique(tids);
     return error;
 }
 
@@ -77,19 +99,55 @@ size_t ti_tasks_count(int directory)
     return fstat(directory, &status) == 0 && status.st_nlink > 2 ? (size_t)status.st_nlink - 2 : 0;
 }
 
-char ti_task_state(int directory, pid_t tid)
+static ssize_t read_task_file(int directory, pid_t tid, const char *name, char *into, size_t size)
 {
-    char path[32], line[512];
-    snprintf(path, sizeof path, "%d/stat", tid);
+    char path[32];
+    snprintf(path, sizeof path, "%d/%s", tid, name);
     int file = openat(directory, path, O_RDONLY | O_CLOEXEC);
     if (file < 0) {
-        return 0;
+        return -1;
     }
-    ssize_t size = read(file, line, sizeof line);
+    ssize_t got = read(file, into, size - 1);
     close(file);
+    into[got > 0 ? got : 0] = 0;
+    return got;
+}
+
+char ti_task_state(int directory, pid_t tid)
+{
+    char line[512];
+    ssize_t size = read_task_file(directory, tid, "stat", line, sizeof line);
     /* The name in parentheses may hold anything, parentheses too: the state follows the last one. */
     const char *end = size > 0 ? memrchr(line, ')', (size_t)size) : NULL;
     return end && end + 2 < line + size ? end[2] : 0;
+}
+
+/* `field` begins with a newline: a thread's name cannot forge a line, the kernel escapes a newline in it. */
+static pid_t read_status_id(int directory, pid_t tid, const char *field)
+{
+    char text[4096];
+    if (read_task_file(directory, tid, "status", text, sizeof text) <= 0) {
+        return 0;
+    }
+    const char *line = strstr(text, field);
+    return line ? (pid_t)strtol(line + strlen(field), NULL, 10) : 0;
+}
+
+bool ti_task_exists(int directory, pid_t tid)
+{
+    char name[16];
+    snprintf(name, sizeof name, "%d", tid);
+    return faccessat(directory, name, F_OK, 0) == 0;
+}
+
+pid_t ti_task_tracer(int directory, pid_t tid)
+{
+    return read_status_id(directory, tid, "\nTracerPid:");
+}
+
+pid_t ti_task_leader(int directory, pid_t tid)
+{
+    return read_status_id(directory, tid, "\nTgid:");
 }
 
 bool ti_task_is_dead(int directory, pid_t tid)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "reap.h"
 
 #define ATTEND_NS (20 * TI_NS_PER_MS)
 
@@ -19,7 +20,7 @@ struct worker {
     pthread_mutex_t mutex;
     pthread_cond_t done_changed;
     bool done;
-    pid_t tid;
+    _Atomic pid_t tid; /* 0 until the thread runs: no thread has that id */
     int error;
 };
 
@@ -72,7 +73,7 @@ static void wait_gone(pid_t tid)
     }
 }
 
-int ti_worker_run(ti_worker_job *job, void *job_context, ti_worker_attend *attend, void *attend_context)
+int ti_worker_run(pid_t target, ti_worker_job *job, void *job_context, ti_worker_attend *attend, void *attend_context)
 {
     struct worker worker = {.job = job, .context = job_context, .mutex = PTHREAD_MUTEX_INITIALIZER};
     pthread_condattr_t monotonic;
@@ -84,6 +85,9 @@ int ti_worker_run(ti_worker_job *job, void *job_context, ti_worker_attend *atten
     int error = start(&worker, &thread);
     if (!error) {
         while (!wait_done(&worker)) {
+            if (ti_reap_is_due(worker.tid)) {
+                ti_reap_ended(target);
+            }
             if (attend(attend_context) != 0) {
                 atomic_store_explicit(&worker.cancelled, true, memory_order_relaxed);
             }

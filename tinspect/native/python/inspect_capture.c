@@ -95,16 +95,6 @@ static PyObject *capture_to_python(const struct ti_capture *capture)
     return result;
 }
 
-/* Runs Python's signal handlers while the worker captures: Ctrl-C gives the capture up. */
-static int attend_signals(void *context)
-{
-    PyThreadState **state = context;
-    PyEval_RestoreThread(*state);
-    int raised = PyErr_CheckSignals();
-    *state = PyEval_SaveThread();
-    return raised;
-}
-
 static PyObject *raise_capture_error(pid_t pid, int error)
 {
     switch (error) {
@@ -121,7 +111,7 @@ static PyObject *run_plan(const struct ti_plan *plan)
 {
     struct ti_capture capture;
     PyThreadState *state = PyEval_SaveThread();
-    int error = ti_capture_run(plan, attend_signals, &state, &capture);
+    int error = ti_capture_run(plan, ti_attend_signals, &state, &capture);
     PyEval_RestoreThread(state);
     PyObject *result = NULL;
     if (!PyErr_Occurred()) {

@@ -10,6 +10,7 @@ extern PyMethodDef ti_read_methods[];
 extern PyMethodDef ti_pages_methods[];
 extern PyMethodDef ti_scan_methods[];
 extern PyMethodDef ti_bpf_methods[];
+extern PyMethodDef ti_inject_methods[];
 
 /* Adds the constants capture() speaks in. 0, or -1 with an exception set. */
 int ti_capture_add_constants(PyObject *module);

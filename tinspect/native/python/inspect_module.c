@@ -2,7 +2,7 @@
 #include "inspect_methods.h"
 
 static PyMethodDef *const METHOD_ARRAYS[] = {
-    ti_capture_methods, ti_read_methods, ti_pages_methods, ti_scan_methods, ti_bpf_methods,
+    ti_capture_methods, ti_read_methods, ti_pages_methods, ti_scan_methods, ti_bpf_methods, ti_inject_methods,
 };
 
 static int fill_module(PyObject *module)

@@ -62,6 +62,11 @@ static void learn(const struct ti_stack_bounds *bounds)
     atomic_store_explicit(&block_offset, found, memory_order_relaxed);
 }
 
+bool ti_bounds_are_learnt(void)
+{
+    return atomic_load_explicit(&block_offset, memory_order_relaxed) != 0;
+}
+
 bool ti_bounds_from_descriptor(struct ti_stack_bounds *bounds)
 {
     size_t offset = atomic_load_explicit(&block_offset, memory_order_relaxed);

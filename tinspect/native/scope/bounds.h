@@ -14,6 +14,9 @@ struct ti_stack_bounds {
  */
 bool ti_bounds_from_descriptor(struct ti_stack_bounds *bounds);
 
+/* Has the descriptor's layout been learnt, or found to be unknown? */
+bool ti_bounds_are_learnt(void);
+
 /* Bounds of the calling thread, by any means; learns the descriptor's layout on the way. False: not to be had. */
 bool ti_bounds_of_current(struct ti_stack_bounds *bounds);
 

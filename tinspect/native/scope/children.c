@@ -59,7 +59,7 @@ static void reap(struct ti_scope_slot *scope, struct ti_thread_slot *child)
         !ti_fate_set(child, generation, TI_FATE_REAPING, busy, &fate)) {
         return;
     }
-    if (pthread_tryjoin_np(child->pthread, NULL) != 0) {
+    if (pthread_tryjoin_np(ti_get(child->pthread), NULL) != 0) {
         ti_fate_clear(child, TI_FATE_REAPING); /* its destructors still run */
         return;
     }

@@ -11,15 +11,24 @@
 struct ti_catch;
 struct ti_frame;
 
-/* Everything the runtime keeps in compiler thread-locals: one line, initial-exec, so that reading it is one load even
- * from a shared library. It stays valid until the thread has ended, in its thread-local destructors too. */
+/* glibc keeps room for libraries that are loaded later; musl refuses such a library. (Linked statically the linker
+ * makes the same of either.) */
+#ifdef __GLIBC__
+#define TI_TLS_MODEL tls_model("initial-exec"),
+#else
+#define TI_TLS_MODEL
+#endif
+
+/* Everything the runtime keeps in compiler thread-locals: one line, initial-exec where that can be had, so that reading
+ * it is one load even from a shared library. It stays valid until the thread has ended, in its thread-local destructors
+ * too. */
 struct ti_local_state {
     struct ti_thread_record *record; /* NULL until the thread's first call */
     uint32_t panic_count;            /* panics being unwound on this thread */
     struct ti_catch *catch_top;      /* innermost ti_catch */
     struct ti_frame *scope_top;      /* innermost scope that this thread has entered */
 };
-extern __thread struct ti_local_state ti_local __attribute__((tls_model("initial-exec"), visibility("hidden")));
+extern __thread struct ti_local_state ti_local __attribute__((TI_TLS_MODEL visibility("hidden")));
 
 /* Gives a thread that the runtime did not spawn a record. Never fails (a full machine is fatal), no malloc. */
 struct ti_thread_record *ti_adopt_current(void);

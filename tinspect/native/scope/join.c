@@ -35,7 +35,8 @@ int ti_join_system(struct ti_thread_slot *thread, ti_deadline deadline)
 {
     int cancel;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-    int error = deadline == TI_FOREVER ? pthread_join(thread->pthread, NULL) : join_before(thread->pthread, deadline);
+    int error = deadline == TI_FOREVER ? pthread_join(ti_get(thread->pthread), NULL)
+                                       : join_before(ti_get(thread->pthread), deadline);
     pthread_setcancelstate(cancel, NULL);
     return error;
 }
@@ -155,7 +156,7 @@ static ti_status detach_ended(ti_thread handle, struct ti_thread_slot *thread)
         return TI_OK;
     }
     take_outcome(thread, NULL, NULL);
-    pthread_detach(thread->pthread);
+    pthread_detach(ti_get(thread->pthread));
     ti_limbo_push(thread);
     return TI_OK;
 }
@@ -168,8 +169,8 @@ ti_status ti_detach(ti_thread handle)
     }
     /* Read before the bit is set: after it a free thread that ends takes its slot along. The CAS proves them this
      * thread's. */
-    pthread_t pthread = thread->pthread;
-    bool is_free = thread->scope == NULL;
+    pthread_t pthread = ti_get(thread->pthread);
+    bool is_free = (ti_get(thread->record.flags) & TI_THREAD_SCOPED) == 0;
     uint32_t seen;
     if (ti_fate_set(thread, handle.generation, TI_FATE_FORGOTTEN,
                     TI_FATE_ENDED | TI_FATE_CLAIMED | TI_FATE_FORGOTTEN | TI_FATE_GONE, &seen)) {

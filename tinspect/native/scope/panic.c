@@ -52,7 +52,7 @@ static void write_panic(const ti_panic_view *view)
 
 static ti_panic_view view_of(const ti_panics *panic)
 {
-    return (ti_panic_view){panic->payload, panic->message, panic->thread_id, panic->thread_name};
+    return (ti_panic_view){panic->payload, panic->message, panic->thread_id, panic->thread_name, panic->drop};
 }
 
 static _Unwind_Reason_Code stop_at_catch(int version, _Unwind_Action actions, _Unwind_Exception_Class class,

@@ -89,15 +89,30 @@ static void wait_until_none_runs(struct ti_scope_slot *scope)
     ti_set(scope->waiting, 0);
 }
 
-static struct ti_thread_slot *claim_child(struct ti_scope_slot *scope, uint32_t *seen)
+/* Under the scope's lock. A child with a bit of `unless` is not meant. */
+static struct ti_thread_slot *claim_child(struct ti_scope_slot *scope, uint32_t unless, uint32_t *seen)
 {
     for (struct ti_thread_slot *child = scope->children; child != NULL; child = child->next) {
         /* Reaping happens under the lock that we hold, so nobody is in the middle of it. */
-        if (ti_fate_set(child, ti_get(child->record.slot.generation), TI_FATE_CLAIMED, TI_FATE_CLAIMED, seen)) {
+        if (ti_fate_set(child, ti_get(child->record.slot.generation), TI_FATE_CLAIMED, TI_FATE_CLAIMED | unless,
+                        seen)) {
             return child;
         }
     }
     return NULL;
+}
+
+/* The one child that runs, if it is only one: the system's join is the sleep then. Those that have ended are left alone
+ * as long as one runs: it may hold their handles, and join them itself. */
+static struct ti_thread_slot *claim_last_runner(struct ti_scope_slot *scope, uint32_t *seen)
+{
+    if (ti_get(scope->record.running) != 1) {
+        return NULL;
+    }
+    ti_word_lock(&scope->lock);
+    struct ti_thread_slot *child = claim_child(scope, TI_FATE_ENDED, seen);
+    ti_word_unlock(&scope->lock);
+    return child;
 }
 
 /* What the child left that nobody asked for: a value ends here, a panic becomes the scope's. */
@@ -122,14 +137,16 @@ static void settle(struct ti_scope_slot *scope, struct ti_thread_slot *child, ui
 static void join_all(struct ti_scope_slot *scope)
 {
     for (;;) {
-        /* One sleep for all of them, on the scope's own word: a user's unpark tokens are neither eaten nor forged. For
-         * the last one the system's join is that sleep. */
-        if (ti_get(scope->record.running) > 1) {
-            wait_until_none_runs(scope);
-        }
-        ti_word_lock(&scope->lock);
         uint32_t seen = 0;
-        struct ti_thread_slot *child = claim_child(scope, &seen);
+        struct ti_thread_slot *child = claim_last_runner(scope, &seen);
+        if (child != NULL) {
+            settle(scope, child, seen);
+            continue;
+        }
+        /* One sleep for all of them, on the scope's own word: a user's unpark tokens are neither eaten nor forged. */
+        wait_until_none_runs(scope);
+        ti_word_lock(&scope->lock);
+        child = claim_child(scope, 0, &seen);
         if (child == NULL && scope->children == NULL) {
             atomic_store_explicit(&scope->record.phase, TI_PHASE_DONE, memory_order_release);
             ti_word_unlock(&scope->lock);
@@ -320,7 +337,11 @@ ti_status ti_scope_wait_stop(ti_scope handle, ti_deadline deadline)
 {
     struct ti_scope_slot *scope = find(handle);
     while (scope != NULL && !ti_scope_is_stopped(handle)) {
-        if (!ti_futex_wait(&scope->record.stopped, 0, deadline)) {
+        /* In steps: a thread that the scope does not wait for may find the slot to be another scope's by now, whose
+         * token never comes. */
+        ti_deadline step = ti_deadline_after(1000000000u);
+        bool last = deadline <= step;
+        if (!ti_futex_wait(&scope->record.stopped, 0, last ? deadline : step) && last) {
             return TI_ETIMEDOUT;
         }
     }

@@ -39,7 +39,7 @@ struct ti_thread_slot {
     struct ti_name_buffer *name_buffer; /* for names that do not fit into the record */
     void *altstack;                     /* usable bytes, the guard page lies below; NULL: none yet */
     /* These belong to one thread. */
-    pthread_t pthread;
+    _Atomic(pthread_t) pthread; /* read through handles that may be stale, and proved by the fate */
     ti_thread_function function;
     void *context;
     ti_drop drop_context;

@@ -76,7 +76,7 @@ static ti_status create(struct ti_thread_slot *thread, size_t stack_size)
     if (status == TI_OK && !detached) {
         /* A detached thread's slot may have been given out again by now. Any other waits for its joiner, and nobody can
          * join before this function has returned: the handle is not out yet, and the scope is locked. */
-        thread->pthread = made;
+        ti_set(thread->pthread, made);
     }
     pthread_attr_destroy(&attributes);
     return status;

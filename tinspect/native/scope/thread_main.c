@@ -52,6 +52,10 @@ static void enter_destructors(struct ti_thread_record *record)
 {
     ti_record_begin(&record->slot);
     ti_set(record->state, TI_STATE_IN_DESTRUCTORS);
+    /* A cancelled thread was in the middle of a wait. */
+    ti_set(record->wait_kind, TI_WAIT_NONE);
+    ti_set(record->wait_address, 0);
+    ti_set(record->wait_since, 0);
     ti_record_end(&record->slot);
 }
 

@@ -18,6 +18,7 @@ typedef struct ti_panic_view {
     const char *message;
     uint64_t thread_id;
     const char *thread_name; /* "" if it had none */
+    ti_drop drop;            /* tells whose payload it is */
 } ti_panic_view;
 
 /* Panics with a formatted message; the payload is the message (char *). */

@@ -1,0 +1,206 @@
+"""Programs run under supervision: the death is seen and stays what it was; everything else passes through."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.core_maker import ROOT, build, find_core
+from tests.support.reports import report_of_core
+
+RUN = [sys.executable, str(ROOT / "tests/support/run_command.py")]
+
+
+def start(*arguments: object, cwd: Path | None = None) -> subprocess.Popen[str]:
+    command = [*RUN, *map(str, arguments)]
+    return subprocess.Popen(
+        ["sh", "-c", 'ulimit -c unlimited; exec "$@"', "sh", *command],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen[str], said: str = "") -> tuple[int, str, list[dict[str, Any]]]:
+    """Exit status, standard output, and what the supervisor saw."""
+    output, errors = process.communicate(said, timeout=60)
+    lines = [line for line in errors.splitlines() if line]
+    assert all(line.startswith("{") for line in lines), errors
+    return process.returncode, output, [json.loads(line) for line in lines]
+
+
+def run(*arguments: object, cwd: Path | None = None, said: str = "") -> tuple[int, str, list[dict[str, Any]]]:
+    return finish(start(*arguments, cwd=cwd), said)
+
+
+@pytest.mark.parametrize(
+    ("way", "number", "code", "verdict"),
+    [
+        ("null", signal.SIGSEGV, 1, "null-dereference"),
+        ("overflow", signal.SIGSEGV, 2, "stack-overflow"),
+        ("abort", signal.SIGABRT, -6, "abort"),
+        ("divide", signal.SIGFPE, 1, "arithmetic-error"),
+        ("handled", signal.SIGABRT, -6, "stack-overflow"),
+    ],
+)
+def test_a_death_is_reported_and_is_the_same_death(
+    tmp_path: Path, way: str, number: int, code: int, verdict: str
+) -> None:
+    status, output, [seen] = run("--", build("core_crash"), way, 2, cwd=tmp_path, said="\n")
+    assert status == 128 + number
+    told = [line.split() for line in output.splitlines()]
+    [pid] = [int(words[1]) for words in told if words[0] == "main"]
+    [tid] = [int(words[1]) for words in told if words[0] == "crash"]
+    assert (seen["pid"], seen["tid"], seen["signal"], seen["code"]) == (pid, tid, number, code)
+    assert (seen["fatal"], seen["verdict"]) == (True, verdict)
+    assert set(map(int, seen["threads"])) == {pid, tid, *(int(words[1]) for words in told if words[0] == "thread")}
+    # The kernel's own core tells the signal as it was at first.
+    crash = report_of_core(find_core(tmp_path, pid)).crash
+    assert crash
+    assert (crash.tid, crash.signal, crash.code, crash.verdict) == (tid, number, code, verdict)
+
+
+@pytest.mark.parametrize("repeat", range(5))
+def test_threads_that_fault_together_are_one_death(repeat: int) -> None:
+    status, _, [seen] = run("--", build("core_busy"), "together")
+    assert status == 128 + signal.SIGSEGV
+    assert len(seen["threads"]) == 5
+    assert seen["verdict"] == "null-dereference"
+
+
+@pytest.mark.parametrize(("script", "status"), [("exit 7", 7), ("exit 0", 0), ("kill -9 $$", 137)])
+def test_the_exit_status_is_the_commands_own(script: str, status: int) -> None:
+    assert run("--", "sh", "-c", script) == (status, "", [])
+
+
+def test_input_and_output_pass_through() -> None:
+    assert run("--", "tr", "a-z", "A-Z", said="hello\n") == (0, "HELLO\n", [])
+
+
+def test_the_child_has_the_signals_its_parent_had() -> None:
+    script = "grep -E 'SigBlk|SigIgn' /proc/self/status"
+    plain = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+    assert run("--", "sh", "-c", script) == (0, plain, [])
+
+
+def test_a_handled_signal_passes_and_one_asked_for_is_reported_with_its_value_kept() -> None:
+    for options, count in (((), 0), (("--on", int(signal.SIGUSR1)), 1)):
+        process = start(*options, "--", build("core_busy"), "signals")
+        assert process.stdout
+        pid = int(process.stdout.readline().split()[1])
+        subprocess.run(["/bin/kill", "-q", "77", "-USR1", str(pid)], check=True)
+        status, output, seen = finish(process)
+        assert (status, output) == (5, "value 77\n")
+        assert [(one["signal"], one["fatal"]) for one in seen] == [(signal.SIGUSR1, False)] * count
+
+
+def test_a_signal_to_the_supervisor_goes_on_to_the_program() -> None:
+    process = start("--", "sh", "-c", "trap 'echo got; exit 3' TERM; echo ready; while :; do sleep 0.01; done")
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    status, output, seen = finish(process)
+    assert (status, output, seen) == (3, "got\n", [])
+
+
+def test_a_report_after_some_time_disturbs_nothing() -> None:
+    status, output, [seen] = run("--after", 0.2, "--", build("core_busy"), "epoll")
+    assert (status, output) == (0, "0 0\n")  # a time-out, not EINTR
+    assert (seen["signal"], seen["fatal"]) == (None, False)
+    assert list(seen["threads"].values()) == ["epoll_wait"]
+
+
+def test_children_are_followed_on_demand(tmp_path: Path) -> None:
+    assert run("--", build("core_busy"), "fork", cwd=tmp_path) == (9, "", [])
+    status, _, [seen] = run("--children", "--", build("core_busy"), "fork", cwd=tmp_path)
+    assert status == 9
+    assert seen["verdict"] == "abort"
+
+
+def test_a_command_that_is_none_is_refused_in_words(tmp_path: Path) -> None:
+    process = start("--", "no-such-command-at-all")
+    _, errors = process.communicate(timeout=30)
+    assert "There is no command no-such-command-at-all." in errors
+    script = tmp_path / "script"
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o755)
+    process = start("--", script)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 126
+    assert f"{script} cannot be run" in errors
+
+
+def test_the_program_goes_on_when_the_look_fails(tmp_path: Path) -> None:
+    process = start("--fail", "--", build("core_crash"), "null", 1, cwd=tmp_path)
+    output, errors = process.communicate("\n", timeout=30)
+    assert "attend failed" in errors
+    pid = int(output.split()[1])
+    assert find_core(tmp_path, pid).exists()
+
+
+def test_the_program_dies_its_own_death_when_the_supervisor_is_killed_meanwhile(tmp_path: Path) -> None:
+    process = start("--killed", "--", build("core_crash"), "null", 1, cwd=tmp_path)
+    # The pipe ends with the program, which inherited it, not with the supervisor.
+    output, _ = process.communicate("\n", timeout=30)
+    assert process.returncode == -signal.SIGKILL
+    crash = report_of_core(find_core(tmp_path, int(output.split()[1]))).crash
+    assert crash
+    assert (crash.verdict, crash.address) == ("null-dereference", 0x18)
+
+
+def test_control_z_stops_the_job_and_control_c_ends_the_program() -> None:
+    """A shell's view: the job stops, goes on in the foreground, and ends by the command's own death."""
+    program = 'trap "echo resumed" CONT; echo ready; while :; do sleep 0.02; done'
+    job = shlex.join([*RUN, "--", "sh", "-c", program])
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ["PYTHONPATH"] = str(ROOT)
+        os.execvp("bash", ["bash", "-c", f"set -m; {job}; echo stopped $?; fg; echo status $?"])
+    try:
+        assert b"ready\r\n" in _read_until(terminal, b"ready\r\n")
+        os.write(terminal, b"\x1a")
+        assert f"stopped {128 + signal.SIGSTOP}".encode() in _read_until(terminal, b"resumed\r\n")
+        os.write(terminal, b"\x03")
+        said = _read_until(terminal, b"status 130")
+        assert b"status 130" in said
+        assert b'"signal": 2' in said
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)
+
+
+def _read_until(terminal: int, last: bytes) -> bytes:
+    said = b""
+    while last not in said:
+        try:
+            piece = os.read(terminal, 4096)
+        except OSError:
+            break
+        if not piece:
+            break
+        said += piece
+    return said
+
+
+def test_a_snapshot_of_the_death_can_be_kept_instead(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    command = [sys.executable, "-m", "tinspect", "run", "-o", str(kept), "--", str(build("core_crash")), "null", "2"]
+    done = subprocess.run(
+        command, input="\n", capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 128 + signal.SIGSEGV
+    [tid] = [int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("crash ")]
+    report = report_of_core(kept)
+    assert report.crash
+    assert (report.crash.tid, report.crash.verdict, report.crash.address) == (tid, "null-dereference", 0x18)
+    assert report.threads[0].thread.name == "crasher"
