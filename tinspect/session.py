@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from tinspect.analyses.assemble import Tools, build_context, build_report
 from tinspect.analyses.registry import find_registries, plan_capture
 from tinspect.analyses.tls_variables import variables_of_symbols
+from tinspect.analyses.variables import DebugVariables
 from tinspect.errors import LayoutUnknown
 from tinspect.libc.detect import detect_libc
 from tinspect.libc.layout_cache import user_cache
@@ -38,6 +39,7 @@ from tinspect.unwind.unwinder import Unwinder
 if TYPE_CHECKING:
     from tinspect.backends.signal_stack_sources import SignalStackSource
     from tinspect.backends.supervisor import Arrest
+    from tinspect.model.crash import Instruction
     from tinspect.model.doctor import DoctorCheck
     from tinspect.model.whatis import WhatIs
 
@@ -130,6 +132,16 @@ class Inspector:
         context = build_context(snapshot, tools)
         return tuple(whatis_analysis.explain(context, report, memory, address) for address in addresses)
 
+    def instructions(self, pc: int) -> tuple[Instruction, ...]:
+        """The code around ``pc`` as the target last reported on has it; nothing is stopped for it. () when it cannot be read."""
+        from tinspect.analyses.instructions import instructions_around
+
+        if self._backend is None or self._knowledge is None:
+            return ()
+        target = self._backend.target
+        symbols = SymbolTable(target.modules, self._knowledge.symbols)
+        return instructions_around(target.memory, symbols, target.architecture.name, pc)
+
     def _tools(self, snapshot: Snapshot, backend: Backend, knowledge: Knowledge, libc: Libc | None) -> Tools:
         symbols = SymbolTable(snapshot.modules, knowledge.symbols)
         unwinder = Unwinder(
@@ -147,7 +159,14 @@ class Inspector:
                 return CallStack(thread.tid, (), "its registers are not known", complete=False)
             return unwinder.unwind(thread.tid, thread.registers, stack)
 
-        return Tools(symbols, libc, unwind, backend.scanner, thread_locals=variables_of_symbols(knowledge.symbols))
+        return Tools(
+            symbols,
+            libc,
+            unwind,
+            backend.scanner,
+            thread_locals=variables_of_symbols(knowledge.symbols),
+            variables=DebugVariables(symbols, unwinder),
+        )
 
 
 def attach(pid: int) -> Inspector:
@@ -231,20 +250,26 @@ def whatis(
 
 def write_snapshot(pid: int, path: str, options: SnapshotOptions, progress: Progress = no_progress) -> SnapshotSummary:
     """Captures a running process in one stop, and writes it as an ELF core."""
+    with attach(pid) as inspector:
+        return _write_snapshot(inspector, pid, path, options, progress)
+
+
+def _write_snapshot(
+    inspector: Inspector, pid: int, path: str, options: SnapshotOptions, progress: Progress
+) -> SnapshotSummary:
     from tinspect.backends import snapshot_file
     from tinspect.backends.snapshot_plan import snapshot_plan, touched_pages
 
     wanted = AttachOptions(altstack=options.altstack, timeout=options.timeout)
-    with attach(pid) as inspector:
-        snapshot, _ = inspector.capture(
-            wanted,
-            progress,
-            lambda target: snapshot_plan(target, touched_pages(pid), heap=options.heap, full=options.full),
-        )
-        progress("writing", 0, None)
-        size = snapshot_file.write_snapshot(
-            snapshot, Path(path), full=options.full, compress="zstd" if options.compress else None
-        )
+    snapshot, _ = inspector.capture(
+        wanted,
+        progress,
+        lambda target: snapshot_plan(target, touched_pages(pid), heap=options.heap, full=options.full),
+    )
+    progress("writing", 0, None)
+    size = snapshot_file.write_snapshot(
+        snapshot, Path(path), full=options.full, compress="zstd" if options.compress else None
+    )
     return SnapshotSummary(
         path=path,
         file_size=size,
@@ -272,11 +297,12 @@ def run_command(
     from tinspect.backends import launch
 
     def attend(arrest: Arrest) -> None:
-        if run.output is not None:
-            write_snapshot(arrest.pid, run.output, SnapshotOptions(altstack=options.altstack, timeout=options.timeout))
-            return
-        with Inspector(lambda look: launch.ArrestedBackend(_open_process(arrest.pid, look), arrest)) as inspector:
-            deliver(inspector.report(options), _why(arrest))
+        with Inspector(lambda wanted: launch.ArrestedBackend(_open_process(arrest.pid, wanted), arrest)) as inspector:
+            if run.output is None:
+                deliver(inspector.report(options), _why(arrest))
+            else:
+                wanted = SnapshotOptions(altstack=options.altstack, timeout=options.timeout)
+                _write_snapshot(inspector, arrest.pid, run.output, wanted, no_progress)
 
     return launch.run_command(command, attend, signals=run.signals, after=run.after, children=run.children)
 
