@@ -6,11 +6,13 @@ where its layout is fixed by the ABI (glibc's and musl's pthread_mutex_t), never
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 
 from tinspect.analyses.context import Context
-from tinspect.analyses.syscalls import describe_syscall, find_syscall, is_futex_wait, syscall_name
+from tinspect.analyses.syscalls import describe_syscall, find_syscall, is_futex_wait, is_shared_futex, syscall_name
 from tinspect.errors import MemoryUnreadable
+from tinspect.libc.protocol import ThreadDescriptor
 from tinspect.model.frame import CallStack
 from tinspect.model.lock import Waiter, WaitKind
 from tinspect.model.scope import RuntimeThread
@@ -40,26 +42,53 @@ _MUSL_NORMAL = 16
 def analyze(context: Context, registry: Mapping[int, RuntimeThread] | None = None) -> dict[int, Waiter]:
     """What every waiting thread waits for, by tid. Threads that run user code are missing."""
     found = {}
+    threads = _Threads(context)
     for thread in context.snapshot.threads:
         state = find_syscall(thread, context.snapshot.architecture)
         if state is None:
             continue
         waiter = _from_registry(context, (registry or {}).get(thread.tid), state)
-        found[thread.tid] = waiter or _wait_of(context, thread, state)
+        found[thread.tid] = waiter or _wait_of(context, threads, thread, state)
     return found
 
 
-def _wait_of(context: Context, thread: Thread, state: SyscallState) -> Waiter:
+class _Threads:
+    """The threads there are, and whose descriptor holds an address."""
+
+    def __init__(self, context: Context) -> None:
+        self.tids = frozenset(thread.tid for thread in context.snapshot.threads)
+        self._descriptors = sorted(context.libc_threads.descriptors.values(), key=_address)
+        self._addresses = [descriptor.address for descriptor in self._descriptors]
+
+    def find_described(self, address: int) -> int | None:
+        """The thread in whose descriptor ``address`` lies, or None."""
+        index = bisect_right(self._addresses, address) - 1
+        if index < 0 or address >= self._addresses[index] + self._descriptors[index].size:
+            return None
+        return self._descriptors[index].tid
+
+
+def _address(descriptor: ThreadDescriptor) -> int:
+    return descriptor.address
+
+
+def _wait_of(context: Context, threads: _Threads, thread: Thread, state: SyscallState) -> Waiter:
     architecture = context.snapshot.architecture
     name, words = syscall_name(state.number, architecture), describe_syscall(state, architecture)
     source = Source.KERNEL if thread.syscall is not None else Source.REGISTERS
     if not is_futex_wait(state, architecture):
         return Waiter(WaitKind.SYSCALL, source, None, None, name, words)
     address = state.arguments[0]
+    # pthread_join waits for a word in the other thread's descriptor. glibc's joins are its only waits there that are not private to the
+    # process: the word was the kernel's to clear (clone(2), CLONE_CHILD_CLEARTID) up to glibc 2.42; it is waited for alike since.
+    described = threads.find_described(address)
+    if described not in {None, thread.tid} and is_shared_futex(state):
+        return Waiter(WaitKind.JOIN, source, address, described, name, words)
     kind = _futex_kind(context.call_stacks.get(thread.tid))
     if kind is WaitKind.FUTEX:
         return Waiter(kind, source, address, None, name, words)
-    return Waiter(kind, Source.UNWIND, address, _owner(context, kind, address), name, words)
+    owner = described if kind is WaitKind.JOIN else _lock_owner(context, threads, kind, address)
+    return Waiter(kind, Source.UNWIND, address, owner, name, words)
 
 
 def _futex_kind(call_stack: CallStack | None) -> WaitKind:
@@ -74,13 +103,8 @@ def _futex_kind(call_stack: CallStack | None) -> WaitKind:
     return WaitKind.FUTEX
 
 
-def _owner(context: Context, kind: WaitKind, address: int) -> int | None:
-    """The thread that must act first: the lock's holder, or the thread that is joined."""
-    tids = {thread.tid for thread in context.snapshot.threads}
-    if kind is WaitKind.JOIN:
-        # Both libcs join by waiting on a word inside the other thread's descriptor.
-        joined = (d for d in context.libc_threads.descriptors.values() if d.address <= address < d.address + d.size)
-        return next((d.tid for d in joined), None)
+def _lock_owner(context: Context, threads: _Threads, kind: WaitKind, address: int) -> int | None:
+    """The holder of the lock at ``address``, where the lock names it and its memory was captured."""
     if kind is not WaitKind.MUTEX or context.libc is None:
         return None
     offset, mask = _OWNER.get(context.libc.info.name, (0, 0))
@@ -90,7 +114,7 @@ def _owner(context: Context, kind: WaitKind, address: int) -> int | None:
         return None
     if context.libc.info.name == "musl" and owner == _MUSL_NORMAL:
         return None
-    return owner if owner in tids else None
+    return owner if owner in threads.tids else None
 
 
 def _from_registry(context: Context, runtime: RuntimeThread | None, state: SyscallState) -> Waiter | None:
