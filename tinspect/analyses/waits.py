@@ -6,13 +6,12 @@ where its layout is fixed by the ABI (glibc's and musl's pthread_mutex_t), never
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Mapping
 
 from tinspect.analyses.context import Context
+from tinspect.analyses.descriptor_index import DescriptorIndex
 from tinspect.analyses.syscalls import describe_syscall, find_syscall, is_futex_wait, is_shared_futex, syscall_name
 from tinspect.errors import MemoryUnreadable
-from tinspect.libc.protocol import ThreadDescriptor
 from tinspect.model.frame import CallStack
 from tinspect.model.lock import Waiter, WaitKind
 from tinspect.model.scope import RuntimeThread
@@ -42,37 +41,20 @@ _MUSL_NORMAL = 16
 def analyze(context: Context, registry: Mapping[int, RuntimeThread] | None = None) -> dict[int, Waiter]:
     """What every waiting thread waits for, by tid. Threads that run user code are missing."""
     found = {}
-    threads = _Threads(context)
+    descriptors = DescriptorIndex(context.libc_threads.descriptors.values())
+    tids = frozenset(thread.tid for thread in context.snapshot.threads)
     for thread in context.snapshot.threads:
         state = find_syscall(thread, context.snapshot.architecture)
         if state is None:
             continue
         waiter = _from_registry(context, (registry or {}).get(thread.tid), state)
-        found[thread.tid] = waiter or _wait_of(context, threads, thread, state)
+        found[thread.tid] = waiter or _wait_of(context, descriptors, tids, thread, state)
     return found
 
 
-class _Threads:
-    """The threads there are, and whose descriptor holds an address."""
-
-    def __init__(self, context: Context) -> None:
-        self.tids = frozenset(thread.tid for thread in context.snapshot.threads)
-        self._descriptors = sorted(context.libc_threads.descriptors.values(), key=_address)
-        self._addresses = [descriptor.address for descriptor in self._descriptors]
-
-    def find_described(self, address: int) -> int | None:
-        """The thread in whose descriptor ``address`` lies, or None."""
-        index = bisect_right(self._addresses, address) - 1
-        if index < 0 or address >= self._addresses[index] + self._descriptors[index].size:
-            return None
-        return self._descriptors[index].tid
-
-
-def _address(descriptor: ThreadDescriptor) -> int:
-    return descriptor.address
-
-
-def _wait_of(context: Context, threads: _Threads, thread: Thread, state: SyscallState) -> Waiter:
+def _wait_of(
+    context: Context, descriptors: DescriptorIndex, tids: frozenset[int], thread: Thread, state: SyscallState
+) -> Waiter:
     architecture = context.snapshot.architecture
     name, words = syscall_name(state.number, architecture), describe_syscall(state, architecture)
     source = Source.KERNEL if thread.syscall is not None else Source.REGISTERS
@@ -81,14 +63,16 @@ def _wait_of(context: Context, threads: _Threads, thread: Thread, state: Syscall
     address = state.arguments[0]
     # pthread_join waits for a word in the other thread's descriptor. glibc's joins are its only waits there that are not private to the
     # process: the word was the kernel's to clear (clone(2), CLONE_CHILD_CLEARTID) up to glibc 2.42; it is waited for alike since.
-    described = threads.find_described(address)
-    if described not in {None, thread.tid} and is_shared_futex(state):
-        return Waiter(WaitKind.JOIN, source, address, described, name, words)
+    described = descriptors.find(address)
+    if described is not None and described.tid != thread.tid and is_shared_futex(state):
+        return Waiter(WaitKind.JOIN, source, address, described.tid, name, words)
     kind = _futex_kind(context.call_stacks.get(thread.tid))
     if kind is WaitKind.FUTEX:
         return Waiter(kind, source, address, None, name, words)
-    owner = described if kind is WaitKind.JOIN else _lock_owner(context, threads, kind, address)
-    return Waiter(kind, Source.UNWIND, address, owner, name, words)
+    if kind is WaitKind.JOIN:
+        return Waiter(kind, Source.UNWIND, address, described.tid if described is not None else None, name, words)
+    owner = _lock_owner(context, address) if kind is WaitKind.MUTEX else None
+    return Waiter(kind, Source.UNWIND, address, owner if owner in tids else None, name, words)
 
 
 def _futex_kind(call_stack: CallStack | None) -> WaitKind:
@@ -103,18 +87,16 @@ def _futex_kind(call_stack: CallStack | None) -> WaitKind:
     return WaitKind.FUTEX
 
 
-def _lock_owner(context: Context, threads: _Threads, kind: WaitKind, address: int) -> int | None:
-    """The holder of the lock at ``address``, where the lock names it and its memory was captured."""
-    if kind is not WaitKind.MUTEX or context.libc is None:
+def _lock_owner(context: Context, address: int) -> int | None:
+    """The tid that the lock at ``address`` names, where its memory was captured."""
+    if context.libc is None:
         return None
     offset, mask = _OWNER.get(context.libc.info.name, (0, 0))
     try:
         owner = read_uint32(context.snapshot.memory, address + offset) & mask
     except MemoryUnreadable:
         return None
-    if context.libc.info.name == "musl" and owner == _MUSL_NORMAL:
-        return None
-    return owner if owner in threads.tids else None
+    return None if context.libc.info.name == "musl" and owner == _MUSL_NORMAL else owner
 
 
 def _from_registry(context: Context, runtime: RuntimeThread | None, state: SyscallState) -> Waiter | None:
