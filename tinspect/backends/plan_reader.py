@@ -34,7 +34,11 @@ def list_pointers(plan: CapturePlan, memory: MemoryReader) -> Iterator[int]:
 
 
 def thread_parts(thread: Thread, plan: CapturePlan, memory: MemoryReader) -> Iterator[AddressRange]:
-    """The ranges of the plan that hang on the thread's thread pointer."""
+    """The ranges of the plan that hang on the thread's registers, its thread pointer first of all."""
+    for name, before, size in plan.register_pointers:
+        value = thread.registers.get(name) if thread.registers is not None else None
+        if value:
+            yield from _sized(value - before, size)
     pointer = thread.thread_pointer
     if pointer is None:
         return
