@@ -38,6 +38,7 @@ from tinspect.unwind.unwinder import Unwinder
 if TYPE_CHECKING:
     from tinspect.backends.signal_stack_sources import SignalStackSource
     from tinspect.backends.supervisor import Arrest
+    from tinspect.model.crash import Instruction
     from tinspect.model.doctor import DoctorCheck
     from tinspect.model.whatis import WhatIs
 
@@ -129,6 +130,16 @@ class Inspector:
         memory = self._backend.target.memory if self._backend is not None else snapshot.memory
         context = build_context(snapshot, tools)
         return tuple(whatis_analysis.explain(context, report, memory, address) for address in addresses)
+
+    def instructions(self, pc: int) -> tuple[Instruction, ...]:
+        """The code around ``pc`` as the target last reported on has it; nothing is stopped for it. () when it cannot be read."""
+        from tinspect.analyses.instructions import instructions_around
+
+        if self._backend is None or self._knowledge is None:
+            return ()
+        target = self._backend.target
+        symbols = SymbolTable(target.modules, self._knowledge.symbols)
+        return instructions_around(target.memory, symbols, target.architecture.name, pc)
 
     def _tools(self, snapshot: Snapshot, backend: Backend, knowledge: Knowledge, libc: Libc | None) -> Tools:
         symbols = SymbolTable(snapshot.modules, knowledge.symbols)

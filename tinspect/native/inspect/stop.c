@@ -108,20 +108,15 @@ static void interrupt_seized(struct ti_stop *stop)
     }
 }
 
-static int compare_tids(const void *left, const void *right)
-{
-    pid_t a = *(const pid_t *)left, b = *(const pid_t *)right;
-    return (a > b) - (a < b);
-}
-
 static int compare_threads(const void *left, const void *right)
 {
-    return compare_tids(&((const struct ti_thread *)left)->tid, &((const struct ti_thread *)right)->tid);
+    pid_t a = ((const struct ti_thread *)left)->tid, b = ((const struct ti_thread *)right)->tid;
+    return (a > b) - (a < b);
 }
 
 static bool is_wanted(const struct ti_stop *stop, pid_t tid)
 {
-    return stop->only.count == 0 || bsearch(&tid, stop->only.items, stop->only.count, sizeof tid, compare_tids);
+    return stop->only.count == 0 || ti_tids_hold(&stop->only, tid);
 }
 
 static void sort_threads(struct ti_threads *threads)

@@ -57,8 +57,7 @@ static int compare_tids(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-/* While an execve gives a thread the leader's id, a listing may show that id twice. */
-static void sort_unique(struct ti_tids *tids)
+void ti_tids_sort(struct ti_tids *tids)
 {
     size_t kept = 0;
     if (tids->count > 1) {
@@ -70,6 +69,11 @@ static void sort_unique(struct ti_tids *tids)
         }
     }
     tids->count = kept;
+}
+
+bool ti_tids_hold(const struct ti_tids *tids, pid_t tid)
+{
+    return tids->count && bsearch(&tid, tids->items, tids->count, sizeof tid, compare_tids);
 }
 
 int ti_tasks_list(int directory, struct ti_tids *tids)
@@ -89,7 +93,7 @@ int ti_tasks_list(int directory, struct ti_tids *tids)
         error = add_entries(buffer, (size_t)size, tids);
     }
     free(buffer);
-    sort_unique(tids);
+    ti_tids_sort(tids); /* while an execve gives a thread the leader's id, a listing may show that id twice */
     return error;
 }
 
