@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from tinspect.analyses.assemble import Tools, build_context, build_report
 from tinspect.analyses.registry import find_registries, plan_capture
 from tinspect.analyses.tls_variables import variables_of_symbols
+from tinspect.analyses.variables import DebugVariables
 from tinspect.errors import LayoutUnknown
 from tinspect.libc.detect import detect_libc
 from tinspect.libc.layout_cache import user_cache
@@ -158,7 +159,14 @@ class Inspector:
                 return CallStack(thread.tid, (), "its registers are not known", complete=False)
             return unwinder.unwind(thread.tid, thread.registers, stack)
 
-        return Tools(symbols, libc, unwind, backend.scanner, thread_locals=variables_of_symbols(knowledge.symbols))
+        return Tools(
+            symbols,
+            libc,
+            unwind,
+            backend.scanner,
+            thread_locals=variables_of_symbols(knowledge.symbols),
+            variables=DebugVariables(symbols, unwinder),
+        )
 
 
 def attach(pid: int) -> Inspector:

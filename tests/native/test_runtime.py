@@ -80,5 +80,5 @@ def test_native(programs: dict[str, Path], variant: str, program: str, test: str
 @pytest.mark.slow
 def test_a_hundred_thousand_scopes_wait_for_their_destructors(programs: dict[str, Path]) -> None:
     programs.setdefault("plain", build("plain"))
-    command = [programs["plain"] / "test_scope_ends", "implicit_join_waits_for_destructors"]
+    command = [str(programs["plain"] / "test_scope_ends"), "implicit_join_waits_for_destructors"]
     subprocess.run(command, check=True, env=os.environ | {"TI_TEST_SCOPES": "100000"}, timeout=110)

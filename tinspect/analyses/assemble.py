@@ -25,7 +25,9 @@ from tinspect.analyses import (
 )
 from tinspect.analyses.context import Context
 from tinspect.analyses.findings import sort_findings
+from tinspect.analyses.reference_names import Names
 from tinspect.analyses.tls_variables import ThreadLocal, VariablesOf
+from tinspect.analyses.variables import NoVariables, Variables
 from tinspect.libc.protocol import Libc, LibcThreads
 from tinspect.model.address import AddressRange
 from tinspect.model.frame import CallStack
@@ -65,6 +67,7 @@ class Tools:
     scanner: WordScanner | None = None
     registries: tuple[int, ...] = ()
     thread_locals: VariablesOf = no_variables
+    variables: Variables = field(default_factory=NoVariables)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +160,8 @@ def _references(parts: _Parts, tools: Tools, options: AttachOptions) -> tuple[St
     if Section.REFS not in options.sections:
         return ()
     facts = stack_references.Facts(parts.stacks.bounds, parts.guards, parts.signal_stacks, parts.runtime.scopes)
-    return stack_references.analyze(parts.context, facts, tools.scanner if options.heap else None)
+    names = Names(parts.context, tools.variables, tools.thread_locals)
+    return stack_references.analyze(parts.context, facts, names, tools.scanner if options.heap else None)
 
 
 def _findings(parts: _Parts) -> tuple[Finding, ...]:
