@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 
 
 def main() -> int:
-    scripts = sorted(HERE.rglob("bench_*.py"))
+    scripts = [*sorted(HERE.rglob("bench_*.py")), HERE / "runtime" / "compare.py"]
     wanted = set(sys.argv[1:])
     unknown = wanted - {path.stem.removeprefix("bench_") for path in scripts}
     if unknown:
