@@ -88,7 +88,7 @@ class Synthetic:
         struct.pack_into("<IIQ", slots, index * STRIDE, sequence, 1, identity)
 
 
-def read(image: bytes) -> tuple[tuple[RegistryRecords, ...], tuple[Gap, ...]]:
+def read(image: bytes | bytearray) -> tuple[tuple[RegistryRecords, ...], tuple[Gap, ...]]:
     return read_registries(SegmentMemory([(BASE, bytes(image))]), (BASE,))
 
 
