@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from tinspect.analyses import waits
 from tinspect.analyses.assemble import Tools, build_context, build_report
 from tinspect.analyses.registry import find_registries, plan_capture
 from tinspect.analyses.tls_variables import variables_of_symbols
@@ -114,7 +115,8 @@ class Inspector:
         before = SymbolTable(backend.target.modules, knowledge.symbols)
         libc, gaps = knowledge.libc_of(backend.target, before)
         registries, registry_gaps = find_registries(backend.target, before)
-        plan = plan_capture(backend.target, registries) + extra(backend.target)
+        plan = plan_capture(backend.target, registries) + waits.plan_capture(backend.target.architecture)
+        plan += extra(backend.target)
         progress("capturing", 0, None)
         snapshot = backend.capture(plan + libc.capture_plan() if libc is not None else plan)
         tools = replace(self._tools(snapshot, backend, knowledge, libc), registries=registries)

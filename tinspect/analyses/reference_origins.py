@@ -8,14 +8,15 @@ writes a copy to the stack.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tinspect.analyses.context import Context
+from tinspect.analyses.descriptor_index import DescriptorIndex
 from tinspect.analyses.reference_sources import Candidate
 from tinspect.analyses.reference_targets import Destination, Region
 from tinspect.model.frame import CallStack, FrameSource
-from tinspect.model.reference import Confidence, PlaceKind, StackReference, Verdict
+from tinspect.model.reference import Confidence, PlaceKind, ReferenceSource, StackReference, Verdict
 from tinspect.model.stack import StackBounds
 from tinspect.model.thread import Thread
 
@@ -38,6 +39,7 @@ class Origins:
             pointers = context.libc.own_pointers(context.snapshot, context.libc_threads)
             self._own = {p.address: p.origin for p in pointers if p.address is not None}
             self._own_registers = {(p.tid, p.register): p.origin for p in pointers if p.register is not None}
+        self._descriptors = DescriptorIndex(context.libc_threads.descriptors.values())
         self._inherited = {thread.tid: self._inherited_values(thread) for thread in context.snapshot.threads}
 
     def find(self, candidate: Candidate, destination: Destination) -> str | None:
@@ -47,8 +49,10 @@ class Origins:
             return self._own[place.address]
         if place.register is not None and (candidate.tid, place.register) in self._own_registers:
             return self._own_registers[candidate.tid, place.register]
-        if place.kind is PlaceKind.TLS and place.symbol is not None:
-            return "libc's thread descriptor"
+        if place.kind is PlaceKind.REGISTER and candidate.confidence is Confidence.LOW:
+            return "a register its system call does not use"
+        if place.address is not None and self._is_of_libc(place):
+            return "libc's own data"
         if value in destination.bases:
             return "base address of a stack"
         if candidate.tid is None:
@@ -57,6 +61,14 @@ class Origins:
         if own is not None and value == own.range.high:
             return "end of its own stack"
         return _above_frames(self._context, destination, value) or self._birth(candidate, candidate.tid)
+
+    def _is_of_libc(self, place: ReferenceSource) -> bool:
+        """Whether the word lies in a descriptor or in libc's static data."""
+        if place.kind is PlaceKind.GLOBAL:
+            module = self._context.snapshot.modules.find(place.address or 0)
+            libc = self._context.libc.own_module if self._context.libc is not None else None
+            return libc is not None and module is not None and module.path == libc
+        return place.kind is not PlaceKind.STACK and self._descriptors.find(place.address or 0) is not None
 
     def _birth(self, candidate: Candidate, tid: int) -> str | None:
         descriptor = self._context.libc_threads.descriptors.get(tid)
@@ -94,47 +106,44 @@ def _above_frames(context: Context, destination: Destination, value: int) -> str
     return "pthread_t" if value >= descriptor.address else "thread-local storage"
 
 
-def with_siblings(context: Context, references: Sequence[StackReference]) -> list[StackReference]:
+def with_siblings(
+    context: Context, bounds: Mapping[int, StackBounds], references: Sequence[StackReference]
+) -> list[StackReference]:
     """The references, those marked as inherited that only a comparison of threads shows to be.
 
     Where libc's code comes without call frame information (musl), nobody can follow a thread's registers back to its birth. But threads
-    with one creator are born with the same values: a value into a returned frame that several of them hold, outside every variable that
-    has a name, is such a birth mark.
+    with one creator are born with the same values: a value into a returned frame that several of them hold in the same place, outside
+    every variable that has a name, is such a birth mark.
     """
     unproven = {tid for tid, stack in context.call_stacks.items() if not _is_certain(stack)}
-    marks = _birth_marks(context, references, unproven)
+    doubtful = {id(r) for r in references if r.from_tid in unproven and _may_be_inherited(r)}
+    holders: defaultdict[tuple[int, str | int | None], set[int | None]] = defaultdict(set)
+    for reference in references:
+        if id(reference) in doubtful:
+            holders[reference.value, _place_in_thread(reference, bounds)].add(reference.from_tid)
+    marks = {value for (value, _), tids in holders.items() if len(tids) > 1}
+    marks |= {r.value for r in references if r.origin == INHERITED and r.verdict is Verdict.DANGLING_FRAME}
+    marks -= {descriptor.start_argument for descriptor in context.libc_threads.descriptors.values()}
     return [
-        replace(reference, origin=INHERITED, confidence=Confidence.LOW)
-        if _holds(reference, marks, unproven)
-        else reference
-        for reference in references
+        replace(r, origin=INHERITED, confidence=Confidence.LOW) if id(r) in doubtful and r.value in marks else r
+        for r in references
     ]
 
 
-def _birth_marks(context: Context, references: Iterable[StackReference], unproven: set[int]) -> set[int]:
-    holders: defaultdict[int, set[int]] = defaultdict(set)
-    marks: set[int] = set()
-    for reference in references:
-        if reference.from_tid is None or reference.verdict is not Verdict.DANGLING_FRAME:
-            continue
-        if reference.origin == INHERITED:
-            marks.add(reference.value)
-        elif (
-            reference.from_tid in unproven and reference.origin is None and reference.confidence is not Confidence.HIGH
-        ):
-            holders[reference.value].add(reference.from_tid)
-    given = {descriptor.start_argument for descriptor in context.libc_threads.descriptors.values()}
-    return (marks | {value for value, tids in holders.items() if len(tids) > 1}) - given
-
-
-def _holds(reference: StackReference, marks: set[int], unproven: set[int]) -> bool:
+def _may_be_inherited(reference: StackReference) -> bool:
     return (
-        reference.value in marks
-        and reference.from_tid in unproven
-        and reference.origin is None
+        reference.origin is None
         and reference.verdict is Verdict.DANGLING_FRAME
         and reference.confidence is not Confidence.HIGH
     )
+
+
+def _place_in_thread(reference: StackReference, bounds: Mapping[int, StackBounds]) -> str | int | None:
+    """The register, or how far from the end of its thread's stack the word lies."""
+    own = bounds.get(reference.from_tid) if reference.from_tid is not None else None
+    if reference.place.address is None or own is None:
+        return reference.place.register
+    return own.range.high - reference.place.address
 
 
 def _is_certain(call_stack: CallStack) -> bool:

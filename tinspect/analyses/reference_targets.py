@@ -11,12 +11,13 @@ from itertools import pairwise
 
 from tinspect.analyses.context import Context
 from tinspect.model.address import AddressRange, merged
-from tinspect.model.frame import CallStack
 from tinspect.model.stack import GuardRegion, SignalStack, StackBounds
 from tinspect.model.thread import Thread
 
 # A scan compares every word with every range it looks for: it looks for a few large ones; what lies between destinations is dropped.
 _MOST_SEARCHED = 16
+_AT_ENTRY = 9  # linux/auxvec.h
+_ENTRY_CODE = 64  # _start is shorter in every libc
 
 
 class Region(StrEnum):
@@ -139,7 +140,7 @@ def _of_stack(context: Context, thread: Thread, area: AddressRange) -> Destinati
     descriptor = context.descriptor(thread)
     end = descriptor.address if descriptor is not None and descriptor.address in area else area.high
     block = descriptor.stack_block.low if descriptor is not None and descriptor.stack_block is not None else area.low
-    outermost = _end_of_frames(context.call_stacks.get(thread.tid), area)
+    outermost = _end_of_frames(context, thread, area)
     return Destination(
         area,
         Region.STACK,
@@ -150,9 +151,18 @@ def _of_stack(context: Context, thread: Thread, area: AddressRange) -> Destinati
     )
 
 
-def _end_of_frames(call_stack: CallStack | None, area: AddressRange) -> int | None:
+def _end_of_frames(context: Context, thread: Thread, area: AddressRange) -> int | None:
     """Where the outermost frame ends, when unwinding came so far."""
-    if call_stack is None or not call_stack.complete:
+    call_stack = context.call_stacks.get(thread.tid)
+    if call_stack is None:
+        return None
+    if thread.is_main:
+        # The program's entry code runs right below what the kernel put on the stack: argument count, arguments, environment.
+        entry = context.snapshot.facts.auxv.get(_AT_ENTRY, 0)
+        for frame in call_stack.frames:
+            if (entry <= frame.pc < entry + _ENTRY_CODE or frame.function == "_start") and frame.sp in area:
+                return frame.sp
+    if not call_stack.complete:
         return None
     return max((frame.cfa for frame in call_stack.frames if frame.cfa is not None and frame.cfa in area), default=None)
 
@@ -179,10 +189,12 @@ def _of_cached(context: Context, bounds: Mapping[int, StackBounds]) -> Iterator[
 def _bytes_above_frames(context: Context, bounds: Mapping[int, StackBounds]) -> int:
     """Bytes between the outermost frame and the descriptor, which static thread-local storage takes: the same in every thread."""
     found = []
-    for tid, descriptor in context.libc_threads.descriptors.items():
-        stack = bounds.get(tid)
-        outermost = _end_of_frames(context.call_stacks.get(tid), stack.range) if stack is not None else None
-        if outermost is not None and stack is not None and outermost <= descriptor.address < stack.range.high:
+    for thread in context.snapshot.threads:
+        stack, descriptor = bounds.get(thread.tid), context.descriptor(thread)
+        if stack is None or descriptor is None or descriptor.address not in stack.range:
+            continue
+        outermost = _end_of_frames(context, thread, stack.range)
+        if outermost is not None and outermost <= descriptor.address:
             found.append(descriptor.address - outermost)
     return min(found, default=0)
 

@@ -43,7 +43,7 @@ def analyze(
         found += judge.references_of(thread)
     if scanner is not None:
         found += judge.references_in_memory(scanner)
-    return tuple(with_siblings(context, found))
+    return tuple(with_siblings(context, facts.bounds, found))
 
 
 class _Judge:

@@ -50,14 +50,20 @@ def stop_and_copy(process: RunningProcess, plan: CapturePlan, options: StopOptio
 
 
 def _capture(process: RunningProcess, plan: CapturePlan, options: StopOptions) -> _RawCapture:
-    rule = plan.stack_rule
+    rule, names = plan.stack_rule, process.architecture.registers.names
     try:
         return _inspect.capture(
             process.pid,
             fixed=[(area.low, area.size) for area in plan.fixed],
             thread_relative=plan.thread_relative,
-            thread_tables=[(t.offset, t.count, t.before, t.size - t.before) for t in plan.thread_tables],
+            thread_tables=[(t.offset, t.count, t.before, t.size - t.before, t.inner) for t in plan.thread_tables],
             lists=[(x.head, x.link_offset, x.record_offset, x.record_size, x.limit) for x in plan.lists],
+            thread_chains=[
+                (c.offset, c.record_offset, c.record_size, c.next_offset, c.limit) for c in plan.thread_chains
+            ],
+            register_pointers=[
+                (8 * names.index(name), before, size - before) for name, before, size in plan.register_pointers
+            ],
             stack_rule=(rule.first, rule.second, int(rule.kind)) if rule is not None else None,
             mappings=[(m.range.low, m.range.high) for m in process.mappings],
             red_zone=process.architecture.red_zone,
