@@ -76,8 +76,9 @@ test: build/stamp/test-packages lint check  ## every check: lint, types, layers,
 check-wheel: build  ## build the wheel, audit abi3, install it in a clean environment and try it
 	@scripts/check_wheel.sh
 
-bench: build runtime build/stamp/test-packages  ## benchmarks; prints ratios taken side by side
-	@$(BIN)/python -m benchmarks
+BENCH ?=
+bench: build runtime build/stamp/test-packages  ## benchmarks; prints ratios taken side by side: make bench BENCH="--full unwind"
+	@$(BIN)/python -m benchmarks $(BENCH)
 
 FUZZ_RUNS ?= 100000
 fuzz: build build/stamp/test-packages  ## fuzz the parsers: make fuzz FUZZ_RUNS=1000000
