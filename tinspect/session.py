@@ -131,8 +131,8 @@ class Inspector:
         snapshot, tools = self.capture(options, progress)
         report = build_report(snapshot, tools, options)
         memory = self._backend.target.memory if self._backend is not None else snapshot.memory
-        context = build_context(snapshot, tools)
-        return tuple(whatis_analysis.explain(context, report, memory, address) for address in addresses)
+        explainer = whatis_analysis.Explainer(build_context(snapshot, tools), report, memory, tools.variables)
+        return tuple(explainer.explain(address) for address in addresses)
 
     def _tools(self, snapshot: Snapshot, backend: Backend, knowledge: Knowledge, libc: Libc | None) -> Tools:
         symbols = SymbolTable(snapshot.modules, knowledge.symbols)
