@@ -69,8 +69,8 @@ int main(void)
     wall = malloc(LARGE);
     place("heap", used + 100, "used");
     place("heap", wall, "used");
-    free(freed);
     place("heap", freed + 200, "free");
+    free(freed);
     gone = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     place("mapping", gone, "");
     place("stack", &on_main, "on_main");

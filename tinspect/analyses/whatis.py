@@ -132,7 +132,8 @@ class Explainer:
     def _of_heap(self, mapping: Mapping, address: int) -> WhatIs:
         is_glibc = self._context.libc is not None and self._context.libc.info.name == "glibc"
         chunk = find_chunk(self._heap, mapping.range, address) if is_glibc else None
-        words, region, details = "In the heap.", mapping.range, ()
+        words, region = "In the heap.", mapping.range
+        details: tuple[str, ...] = ()
         if chunk is not None:
             region, details = chunk.range, (_chunk_words(chunk),)
             words = f"In a heap chunk of {region.size} bytes, {address - region.low} bytes from its start."
