@@ -5,29 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from tinspect.analyses import whatis as whatis_analysis
+from tinspect.analyses import waits
 from tinspect.analyses.assemble import Tools, build_context, build_report
 from tinspect.analyses.registry import find_registries, plan_capture
 from tinspect.analyses.tls_variables import variables_of_symbols
 from tinspect.analyses.variables import DebugVariables
-from tinspect.backends import launch, snapshot_file
-from tinspect.backends.core import open_core
-from tinspect.backends.live import StopOptions, open_live
-from tinspect.backends.machine import check_machine, check_process
-from tinspect.backends.passive import open_passive
-from tinspect.backends.running_process import open_running
-from tinspect.backends.signal_stack_sources import ByBpf, NotAsked, SignalStackSource
-from tinspect.backends.snapshot_plan import snapshot_plan, touched_pages
-from tinspect.backends.supervisor import Arrest
 from tinspect.errors import LayoutUnknown
-from tinspect.formats.siginfo import signal_name
 from tinspect.libc.detect import detect_libc
 from tinspect.libc.layout_cache import user_cache
 from tinspect.libc.protocol import Libc
 from tinspect.model.address import AddressRange
-from tinspect.model.doctor import DoctorCheck
 from tinspect.model.frame import CallStack
 from tinspect.model.gap import Gap
 from tinspect.model.options import (
@@ -41,13 +30,21 @@ from tinspect.model.options import (
 )
 from tinspect.model.report import ProcessReport
 from tinspect.model.thread import Thread
-from tinspect.model.whatis import WhatIs
 from tinspect.symbols.images import ImageStore
 from tinspect.symbols.table import SymbolStore, SymbolTable
 from tinspect.target.plan import CapturePlan
 from tinspect.target.target import Backend, Snapshot, Target, TargetKind
 from tinspect.unwind.steps import StepStore
 from tinspect.unwind.unwinder import Unwinder
+
+if TYPE_CHECKING:
+    from tinspect.backends.signal_stack_sources import SignalStackSource
+    from tinspect.backends.supervisor import Arrest
+    from tinspect.model.crash import Instruction
+    from tinspect.model.doctor import DoctorCheck
+    from tinspect.model.whatis import WhatIs
+
+# Backends are imported where they are opened: each command pays for its own alone.
 
 
 class Knowledge:
@@ -118,7 +115,8 @@ class Inspector:
         before = SymbolTable(backend.target.modules, knowledge.symbols)
         libc, gaps = knowledge.libc_of(backend.target, before)
         registries, registry_gaps = find_registries(backend.target, before)
-        plan = plan_capture(backend.target, registries) + extra(backend.target)
+        plan = plan_capture(backend.target, registries) + waits.plan_capture(backend.target.architecture)
+        plan += extra(backend.target)
         progress("capturing", 0, None)
         snapshot = backend.capture(plan + libc.capture_plan() if libc is not None else plan)
         tools = replace(self._tools(snapshot, backend, knowledge, libc), registries=registries)
@@ -128,11 +126,23 @@ class Inspector:
         self, addresses: Sequence[int], options: AttachOptions, progress: Progress = no_progress
     ) -> tuple[WhatIs, ...]:
         """What each address is, at the moment of one capture."""
+        from tinspect.analyses import whatis as whatis_analysis
+
         snapshot, tools = self.capture(options, progress)
         report = build_report(snapshot, tools, options)
         memory = self._backend.target.memory if self._backend is not None else snapshot.memory
         explainer = whatis_analysis.Explainer(build_context(snapshot, tools), report, memory, tools.variables)
         return tuple(explainer.explain(address) for address in addresses)
+
+    def instructions(self, pc: int) -> tuple[Instruction, ...]:
+        """The code around ``pc`` as the target last reported on has it; nothing is stopped for it. () when it cannot be read."""
+        from tinspect.analyses.instructions import instructions_around
+
+        if self._backend is None or self._knowledge is None:
+            return ()
+        target = self._backend.target
+        symbols = SymbolTable(target.modules, self._knowledge.symbols)
+        return instructions_around(target.memory, symbols, target.architecture.name, pc)
 
     def _tools(self, snapshot: Snapshot, backend: Backend, knowledge: Knowledge, libc: Libc | None) -> Tools:
         symbols = SymbolTable(snapshot.modules, knowledge.symbols)
@@ -168,17 +178,27 @@ def attach(pid: int) -> Inspector:
 
 def open_core_file(core: str | Path | BinaryIO, executable: str | None = None, sysroot: str | None = None) -> Inspector:
     """A core dump; ``core`` and ``executable`` may come in either order."""
+    from tinspect.backends.core import open_core
+
     return Inspector(lambda _: open_core(core, executable, sysroot))
 
 
 def _open_process(pid: int, options: AttachOptions) -> Backend:
+    timeout_ms = int(options.timeout * 1000)
     if options.passive:
-        return open_passive(open_running(pid, TargetKind.PASSIVE))
-    stop = StopOptions(options.tids, int(options.timeout * 1000))
-    return open_live(pid, _signal_stack_source(options.altstack), stop)
+        from tinspect.backends.passive import open_passive
+        from tinspect.backends.running_process import open_running
+
+        return open_passive(open_running(pid, TargetKind.PASSIVE), timeout_ms if options.stop_busy else None)
+    from tinspect.backends.live import open_live
+    from tinspect.backends.stopping import StopOptions
+
+    return open_live(pid, _signal_stack_source(options.altstack), StopOptions(options.tids, timeout_ms))
 
 
 def _signal_stack_source(mode: AltstackMode) -> SignalStackSource:
+    from tinspect.backends.signal_stack_sources import ByBpf, NotAsked
+
     return NotAsked() if mode is AltstackMode.OFF else ByBpf()
 
 
@@ -232,17 +252,26 @@ def whatis(
 
 def write_snapshot(pid: int, path: str, options: SnapshotOptions, progress: Progress = no_progress) -> SnapshotSummary:
     """Captures a running process in one stop, and writes it as an ELF core."""
-    wanted = AttachOptions(altstack=options.altstack, timeout=options.timeout)
     with attach(pid) as inspector:
-        snapshot, _ = inspector.capture(
-            wanted,
-            progress,
-            lambda target: snapshot_plan(target, touched_pages(pid), heap=options.heap, full=options.full),
-        )
-        progress("writing", 0, None)
-        size = snapshot_file.write_snapshot(
-            snapshot, Path(path), full=options.full, compress="zstd" if options.compress else None
-        )
+        return _write_snapshot(inspector, pid, path, options, progress)
+
+
+def _write_snapshot(
+    inspector: Inspector, pid: int, path: str, options: SnapshotOptions, progress: Progress
+) -> SnapshotSummary:
+    from tinspect.backends import snapshot_file
+    from tinspect.backends.snapshot_plan import snapshot_plan, touched_pages
+
+    wanted = AttachOptions(altstack=options.altstack, timeout=options.timeout)
+    snapshot, _ = inspector.capture(
+        wanted,
+        progress,
+        lambda target: snapshot_plan(target, touched_pages(pid), heap=options.heap, full=options.full),
+    )
+    progress("writing", 0, None)
+    size = snapshot_file.write_snapshot(
+        snapshot, Path(path), full=options.full, compress="zstd" if options.compress else None
+    )
     return SnapshotSummary(
         path=path,
         file_size=size,
@@ -255,6 +284,8 @@ def write_snapshot(pid: int, path: str, options: SnapshotOptions, progress: Prog
 
 def doctor(pid: int | None) -> tuple[DoctorCheck, ...]:
     """What this machine and these rights allow, and what they allow with one process."""
+    from tinspect.backends.machine import check_machine, check_process
+
     return (*check_machine(), *(check_process(pid) if pid is not None else ()))
 
 
@@ -265,27 +296,22 @@ def run_command(
     deliver: Callable[[ProcessReport, str], None],
 ) -> int:
     """Runs a program under supervision; ``deliver`` gets each report and why it was made. The status is the program's own."""
+    from tinspect.backends import launch
 
     def attend(arrest: Arrest) -> None:
-        if run.output is not None:
-            write_snapshot(arrest.pid, run.output, SnapshotOptions(altstack=options.altstack, timeout=options.timeout))
-            return
-        with attach(arrest.pid) as inspector:
-            snapshot, tools = inspector.capture(options)
-            deliver(build_report(_with_signal(snapshot, arrest), tools, options), _why(arrest))
+        with Inspector(lambda wanted: launch.ArrestedBackend(_open_process(arrest.pid, wanted), arrest)) as inspector:
+            if run.output is None:
+                deliver(inspector.report(options), _why(arrest))
+            else:
+                wanted = SnapshotOptions(altstack=options.altstack, timeout=options.timeout)
+                _write_snapshot(inspector, arrest.pid, run.output, wanted, no_progress)
 
     return launch.run_command(command, attend, signals=run.signals, after=run.after, children=run.children)
 
 
-def _with_signal(snapshot: Snapshot, arrest: Arrest) -> Snapshot:
-    """The snapshot that knows which thread was about to get which signal; that thread first, as in a core."""
-    threads = (
-        replace(thread, signal=arrest.signal) if thread.tid == arrest.tid else thread for thread in snapshot.threads
-    )
-    return replace(snapshot, threads=tuple(sorted(threads, key=lambda thread: thread.signal is None)))
-
-
 def _why(arrest: Arrest) -> str:
+    from tinspect.formats.siginfo import signal_name
+
     if arrest.signal is None:
         return f"process {arrest.pid} as it runs: time is up."
     name = signal_name(arrest.signal.number)

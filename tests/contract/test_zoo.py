@@ -182,6 +182,10 @@ def test_what_each_waits_for(visit: Visit) -> None:
         assert waits["kind"] == expected, kind
         if kind == "mutex":
             assert abs(number(waits["address"]) - words["waits"]) < 8
+            if visit.build.family == "glibc":
+                assert waits["owner_tid"] == visit.by_kind("main")[0]["tid"]
+            else:  # a lock of musl's normal type records no owner
+                assert waits["owner_tid"] is None
         if kind == "join":
             assert waits["owner_tid"] == visit.by_kind("own")[0]["tid"]
 

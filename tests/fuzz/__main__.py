@@ -20,7 +20,7 @@ from tests.fuzz.targets import TARGETS, run_one
 FOLDER = Path("build/fuzz")
 # How the executions are shared out: whole reports cost a thousand times what a note does.
 SHARES = {"report": 0.004, "core": 0.04, "compressed": 0.04, "snapshot_note": 0.05, "call_frames": 0.06, "elf": 0.06}
-TIMEOUT = 1
+TIMEOUT = 60  # by the wall clock: the worker itself refuses a second of processor time
 MEMORY_MIB = 512
 
 

@@ -18,7 +18,7 @@ from tinspect.model.address import AddressRange
 from tinspect.model.crash import Crash
 from tinspect.model.report import ProcessReport
 from tinspect.model.source import Source
-from tinspect.model.stack import SignalStackState
+from tinspect.model.stack import GuardKind, SignalStackState
 
 
 def crash_of(folder: Path, way: str) -> tuple[Crash, CrashProgram, ProcessReport]:
@@ -66,6 +66,19 @@ def test_an_overflow_names_the_guard_it_hit(tmp_path: Path) -> None:
     assert f"guard {low - 4096:#x}-{low:#x}, {low - crash.address:,} bytes below the end of the stack" in crash.message
 
 
+def test_an_overflow_of_the_main_thread_is_told_by_the_kernels_gap(tmp_path: Path) -> None:
+    crash, program, report = crash_of(tmp_path, "main:overflow")
+    assert crash.tid == program.pid
+    assert crash.verdict == "stack-overflow"
+    entry = report.threads[0]
+    assert entry.guard
+    assert entry.guard.kind is GuardKind.KERNEL_GAP
+    assert entry.stack
+    assert crash.address is not None
+    # RLIMIT_STACK is not in the core: the fault lies below what was mapped, within the 256 pages that the kernel keeps free.
+    assert 0 < entry.stack.range.low - crash.address <= 256 * 4096
+
+
 def test_an_overflow_whose_handler_aborted_is_an_overflow(tmp_path: Path) -> None:
     crash, program, report = crash_of(tmp_path, "handled")
     assert (crash.signal, crash.verdict) == (signal.SIGABRT, "stack-overflow")
@@ -101,6 +114,19 @@ def test_bounds_and_guards_are_those_the_program_told(tmp_path: Path, maker: str
         check_stacks(report_of_core(program.die() if maker == "kernel" else gcore(program.pid, tmp_path)), program)
     finally:
         program.end()
+
+
+@pytest.mark.parametrize(("flag", "compiler"), [("-static", "cc"), ("-O2", "musl-gcc"), ("-static", "musl-gcc")])
+def test_bounds_of_static_and_musl_programs(tmp_path: Path, flag: str, compiler: str) -> None:
+    program = start_crash(tmp_path, "null", 3, executable=build("core_crash", flag, compiler=compiler))
+    try:
+        report = report_of_core(program.die())
+    finally:
+        program.end()
+    check_stacks(report, program)
+    assert report.target.libc.name == ("musl" if compiler == "musl-gcc" else "glibc")
+    assert report.crash
+    assert report.crash.verdict == "null-dereference"
 
 
 def test_a_core_without_its_executable_still_gives_bounds(tmp_path: Path) -> None:

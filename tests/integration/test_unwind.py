@@ -234,13 +234,17 @@ def wait_until_asleep(pid: int) -> None:
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("flags", [("-g",), ("-g", "-O"), ("-O", "-C", "panic=abort")])
-def test_rust_scoped_threads(tmp_path: Path, flags: tuple[str, ...]) -> None:
+def build_rust(target: Path, *flags: str) -> Path:
     if shutil.which("rustc") is None:
         pytest.skip("rustc is not installed")
-    program = tmp_path / "scoped"
-    source = PROGRAMS / "scoped.rs"
-    subprocess.run(["rustc", *flags, "--edition", "2021", "-o", str(program), str(source)], check=True, timeout=100)
+    command = ["rustc", *flags, "--edition", "2021", "-o", str(target), str(PROGRAMS / "scoped.rs")]
+    subprocess.run(command, check=True, timeout=100)
+    return target
+
+
+@pytest.mark.parametrize("flags", [("-g",), ("-g", "-O")])
+def test_rust_scoped_threads(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    program = build_rust(tmp_path / "scoped", *flags)
     with StandingProcess([program]) as standing, LiveProcess(standing.pid) as process:
         found = unwind_all(process, gdb_stacks(standing.pid))
         assert len(standing.tids) == 4
@@ -249,3 +253,15 @@ def test_rust_scoped_threads(tmp_path: Path, flags: tuple[str, ...]) -> None:
             names = [frame.function for frame in found[tid].stack.frames]
             if kind != "main":
                 assert "scoped::use_borrowed" in names
+
+
+def test_a_function_pointer_on_the_stack_is_no_return_address(tmp_path: Path) -> None:
+    """With panic=abort Rust's ``main`` has no call frame information, and holds a pointer to the program's own main right where a
+    return address could be: gdb 13 takes it for a frame."""
+    program = build_rust(tmp_path / "scoped", "-O", "-C", "panic=abort")
+    with StandingProcess([program]) as standing, LiveProcess(standing.pid) as process:
+        frames = unwind_all(process, gdb_stacks(standing.pid))[standing.pid].stack.frames
+    names = [frame.function for frame in frames]
+    assert names[-4:] == ["main", "__libc_start_call_main", "__libc_start_main", "_start"]
+    assert names[-5] == "std::rt::lang_start_internal"
+    assert frames[-3].source is FrameSource.STACK_SCAN

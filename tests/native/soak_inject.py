@@ -9,6 +9,7 @@ Run: python tests/native/soak_inject.py [--kills N] [--seed N]. The target check
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import re
@@ -60,8 +61,9 @@ class Target:
     def check(self) -> int:
         """Wait until every thread has made another round; how many calls were interrupted so far."""
         assert self.process.stdin
-        self.process.stdin.write("alive\n")
-        self.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended: what it said last is still to be heard
+            self.process.stdin.write("alive\n")
+            self.process.stdin.flush()
         return int(self.hear()[1])
 
     def check_free(self) -> None:
@@ -88,7 +90,8 @@ def kill_one(target: Target, gadgets: SyscallGadgets, life_s: float) -> None:
     os.kill(child, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if status != -signal.SIGKILL:
-        raise SystemExit(f"the injector ended by itself ({status}); the target's status: {target.process.poll()}")
+        target.check()  # says why, if it was the target that ended
+        raise SystemExit(f"the injector ended by itself, with status {status}")
 
 
 def check_answers(target: Target, gadgets: SyscallGadgets) -> None:

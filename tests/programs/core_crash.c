@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -133,9 +134,21 @@ static void *crash(void *unused)
     return (void *)(intptr_t)die();
 }
 
+static void hold(size_t gibibytes)
+{
+    size_t size = gibibytes << 30;
+    char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    for (size_t at = 0; memory != MAP_FAILED && at < size; at += 1 << 20) {
+        memory[at] = 1;
+    }
+}
+
 int main(int count, char **arguments)
 {
+    hold(count > 3 ? strtoul(arguments[3], NULL, 10) : 0);
     way = count > 1 ? arguments[1] : "wait";
+    bool by_main = !strncmp(way, "main:", 5);
+    way += by_main ? 5 : 0;
     long threads = count > 2 ? atol(arguments[2]) : 2;
     setvbuf(stdout, NULL, _IOLBF, 0);
     printf("main %d\n", (int)getpid());
@@ -151,6 +164,9 @@ int main(int count, char **arguments)
         }
     }
     pthread_barrier_wait(&told);
+    if (by_main) {
+        crash(NULL);
+    }
     pthread_t crasher;
     if (pthread_create(&crasher, &attributes, crash, NULL)) {
         return 3;

@@ -79,7 +79,12 @@ def build(name: str, *flags: str, compiler: str = "cc") -> Path:
 
 
 def start_crash(
-    folder: Path, way: str, threads: int = 2, executable: Path | None = None, filter_mask: int | None = None
+    folder: Path,
+    way: str,
+    threads: int = 2,
+    executable: Path | None = None,
+    filter_mask: int | None = None,
+    gibibytes: int = 0,
 ) -> CrashProgram:
     """Starts core_crash.c in ``folder``, where its core will lie, and hears what it says."""
     executable = executable or build("core_crash")
@@ -88,7 +93,7 @@ def start_crash(
         f"echo {filter_mask} > /proc/self/coredump_filter; " if filter_mask is not None else ""
     )
     process = subprocess.Popen(
-        ["sh", "-c", f'{settings}exec "$@"', "sh", str(executable), way, str(threads)],
+        ["sh", "-c", f'{settings}exec "$@"', "sh", str(executable), way, str(threads), str(gibibytes)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder,
     )  # fmt: skip
     program = CrashProgram(process, executable, folder)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from tinspect.backends.live import StopOptions, open_live
+from tinspect.backends.live import open_live
 from tinspect.backends.signal_stack_sources import NotAsked
 from tinspect.backends.snapshot_plan import snapshot_plan, touched_pages
+from tinspect.backends.stopping import StopOptions
 from tinspect.libc.detect import detect_libc
 from tinspect.symbols.images import ImageStore
 from tinspect.symbols.table import SymbolStore, SymbolTable

@@ -14,6 +14,7 @@ from tinspect.analyses import (
     scopes,
     signal_stack_findings,
     signal_stacks,
+    source_lines,
     stack_findings,
     stack_references,
     stacks,
@@ -101,7 +102,9 @@ def build_report(snapshot: Snapshot, tools: Tools, options: AttachOptions) -> Pr
     gaps = (*snapshot.gaps, *context.libc_threads.gaps, *altstack_gaps, *measured.gaps, *runtime.gaps, *tls.gaps)
     return ProcessReport(
         target=_target_info(snapshot, tools.libc),
-        threads=tuple(_thread_report(parts, thread, tls.threads) for thread in _wanted_threads(snapshot, options)),
+        threads=tuple(
+            _thread_report(parts, thread, tls.threads, options) for thread in _wanted_threads(snapshot, options)
+        ),
         tls_keys=tls.keys,
         references=references,
         scopes=runtime.scopes,
@@ -181,10 +184,12 @@ def _wanted_threads(snapshot: Snapshot, options: AttachOptions) -> tuple[Thread,
     return tuple(t for t in snapshot.threads if options.tids is None or t.tid in options.tids)
 
 
-def _thread_report(parts: _Parts, thread: Thread, tls: Mapping[int, ThreadTls]) -> ThreadReport:
+def _thread_report(parts: _Parts, thread: Thread, tls: Mapping[int, ThreadTls], options: AttachOptions) -> ThreadReport:
     context = parts.context
     descriptor = context.descriptor(thread)
     call_stack = context.call_stacks.get(thread.tid)
+    if call_stack is not None and (options.tids is not None or thread.signal is not None):
+        call_stack = source_lines.analyze(call_stack, context.symbols)
     innermost = call_stack.frames[0] if call_stack is not None and call_stack.frames else None
     return ThreadReport(
         thread=thread,

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from tinspect.analyses.context import Context
 from tinspect.analyses.descriptor_index import DescriptorIndex
 from tinspect.analyses.syscalls import describe_syscall, find_syscall, is_futex_wait, is_shared_futex, syscall_name
+from tinspect.arch import Architecture
 from tinspect.errors import MemoryUnreadable
 from tinspect.model.frame import CallStack
 from tinspect.model.lock import Waiter, WaitKind
@@ -18,6 +19,7 @@ from tinspect.model.scope import RuntimeThread
 from tinspect.model.source import Source
 from tinspect.model.thread import SyscallState, Thread
 from tinspect.target.memory import read_uint32
+from tinspect.target.plan import CapturePlan
 
 # Functions of libc that wait on a futex for a reason a reader knows by name.
 _CONDITION = ("pthread_cond_", "__pthread_cond_", "__private_cond_")
@@ -36,6 +38,12 @@ _FRAMES_LOOKED_AT = 6
 # itself, but writes EBUSY there for a lock of the normal type, which records no owner (musl src/thread/pthread_mutex_trylock.c).
 _OWNER = {"glibc": (8, 0xFFFFFFFF), "musl": (0, 0x3FFFFFFF)}
 _MUSL_NORMAL = 16
+_LOCK_BYTES = 64  # more than either pthread_mutex_t (40)
+
+
+def plan_capture(architecture: Architecture) -> CapturePlan:
+    """The words around the futex that a thread may wait on: they tell who holds the lock."""
+    return CapturePlan(register_pointers=((architecture.syscall_arguments[0], 0, _LOCK_BYTES),))
 
 
 def analyze(context: Context, registry: Mapping[int, RuntimeThread] | None = None) -> dict[int, Waiter]:

@@ -6,7 +6,6 @@ inferior runs on this machine. Imports gdb, so it can be imported inside gdb alo
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from collections.abc import Mapping as AbstractMapping
 from contextlib import contextmanager
@@ -35,7 +34,7 @@ from tinspect.model.thread import Exactness, SignalStop, Thread
 from tinspect.target.memory import MemoryReader
 from tinspect.target.plan import CapturePlan
 from tinspect.target.scan import ReaderScanner
-from tinspect.target.target import PageFlag, PageRun, ProcessFacts, Snapshot, TargetKind
+from tinspect.target.target import ProcessFacts, Snapshot, TargetKind
 
 _WORD = (1 << 64) - 1
 # What gdb calls architectures, as begins of its names ("i386:x86-64", "aarch64").
@@ -97,9 +96,13 @@ class GdbBackend:
         areas = stack_areas(
             snapshot.threads, snapshot.memory, plan.stack_rule, snapshot.mappings, snapshot.signal_stacks.values()
         )
-        pages, gaps = _pages(pid, tuple(areas))
-        known = pages is not None and all(run.flag is not PageFlag.MAYBE_GUARD for run in pages)
-        return replace(snapshot, pages=pages, guard_flags_known=known, gaps=(*snapshot.gaps, *gaps))
+        pages = read_page_runs(pid, areas)
+        return replace(
+            snapshot,
+            pages=pages.runs,
+            guard_flags_known=pages.shows_guards,
+            gaps=(*snapshot.gaps, *pages.gaps),
+        )
 
     def close(self) -> None:
         """Nothing is held: gdb keeps the inferior."""
@@ -287,14 +290,6 @@ def _facts(
         except OSError:
             limit = None
     return ProcessFacts(pid=inferior.pid or None, executable=executable, auxv=auxv, stack_limit=limit)
-
-
-def _pages(pid: int, areas: tuple[AddressRange, ...]) -> tuple[tuple[PageRun, ...] | None, tuple[Gap, ...]]:
-    try:
-        return read_page_runs(pid, areas), ()
-    except OSError as error:
-        word = errno.errorcode.get(error.errno or 0, "?")
-        return None, (Gap("pages", f"/proc/{pid}/pagemap cannot be read ({word}): peak use and guards are not known."),)
 
 
 def _signal_stacks(

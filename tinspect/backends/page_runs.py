@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from tinspect.backends.process_memory import PAGE_GUARD, PAGE_MAYBE_GUARD, PAGE_PRESENT, PAGE_SWAPPED, PAGE_ZERO
 from tinspect.errors import MemoryUnreadable
 from tinspect.model.address import AddressRange, merged
+from tinspect.model.gap import Gap
 from tinspect.model.mapping import MappingTable
 from tinspect.model.stack import SignalStack
 from tinspect.model.thread import Thread
@@ -21,11 +23,30 @@ _BELOW = 64 << 10
 _REACH = 64 << 20
 
 
-def read_page_runs(pid: int, areas: Iterable[AddressRange]) -> tuple[PageRun, ...]:
-    """The states of the pages in ``areas``, by address. Raises OSError as _inspect.page_states does."""
+@dataclass(frozen=True, slots=True)
+class PageStates:
+    """The runs by address, None where the kernel does not let us look. ``shows_guards``: an installed guard would be among them."""
+
+    runs: tuple[PageRun, ...] | None
+    gaps: tuple[Gap, ...] = ()
+
+    @property
+    def shows_guards(self) -> bool:
+        """False where nobody looked, and on Linux 6.13 and 6.14, which do not tell a guard from a swapped page."""
+        return self.runs is not None and all(run.flag is not PageFlag.MAYBE_GUARD for run in self.runs)
+
+
+def read_page_runs(pid: int, areas: Iterable[AddressRange]) -> PageStates:
+    """The states of the pages in ``areas``. Never raises."""
     wanted = [(area.low, area.high) for area in merged(areas)]
-    runs = _inspect.page_states(pid, wanted)
-    return tuple(PageRun(AddressRange(low, high), flag) for low, high, flags in runs for flag in _flags(flags))
+    try:
+        runs = _inspect.page_states(pid, wanted)
+    except OSError as error:
+        why = f"/proc/{pid}/pagemap cannot be read ({error.strerror}): peak use and guards are not known."
+        return PageStates(None, (Gap("pages", why),))
+    return PageStates(
+        tuple(PageRun(AddressRange(low, high), flag) for low, high, flags in runs for flag in _flags(flags))
+    )
 
 
 def _flags(bits: int) -> Iterator[PageFlag]:

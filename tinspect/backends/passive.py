@@ -9,16 +9,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tinspect.arch import Architecture
 from tinspect.backends.kernel_tasks import read_kernel_tasks
 from tinspect.backends.page_runs import read_page_runs, stack_areas
-from tinspect.backends.plan_reader import joined, list_pointers, process_parts, read_touched, stack_parts, thread_parts
+from tinspect.backends.plan_reader import (
+    joined,
+    list_pointers,
+    process_parts,
+    read_touched,
+    read_whole,
+    stack_parts,
+    thread_parts,
+)
 from tinspect.backends.proc_files import ProcFiles
 from tinspect.backends.process_memory import ProcessScanner, UnchangingMemory
 from tinspect.backends.running_process import RunningProcess
+from tinspect.backends.stopping import Stop, StopOptions, stop_and_copy
 from tinspect.errors import TargetLost, TargetRefused
 from tinspect.formats.signal_stack import signal_stack_of
 from tinspect.model.address import AddressRange
@@ -27,9 +37,9 @@ from tinspect.model.registers import RegisterSet
 from tinspect.model.source import Source
 from tinspect.model.stack import SignalStack
 from tinspect.model.thread import Exactness, SyscallState, Thread
-from tinspect.target.memory import LayeredMemory, MemoryReader, SegmentMemory
+from tinspect.target.memory import LayeredMemory, SegmentMemory
 from tinspect.target.plan import CapturePlan
-from tinspect.target.target import PageFlag, PageRun, Snapshot
+from tinspect.target.target import Snapshot
 
 # A thread that runs now may wait a moment later; one that still runs after these looks is busy.
 _ATTEMPTS = 5
@@ -114,10 +124,14 @@ class ProcObserver:
 class PassiveBackend:
     """Fulfils ``target.Backend``; nothing in it stops the target."""
 
-    def __init__(self, process: RunningProcess, observer: Observer, missing: tuple[Gap, ...] = ()) -> None:
+    def __init__(
+        self, process: RunningProcess, observer: Observer, missing: tuple[Gap, ...] = (), stop_busy: int | None = None
+    ) -> None:
+        """``stop_busy`` stops the threads that never rest, waiting so many ms for them; None stops nothing at all."""
         self._process = process
         self._observer = observer
         self._missing = missing
+        self._stop_busy = stop_busy
 
     @property
     def target(self) -> RunningProcess:
@@ -137,13 +151,18 @@ class PassiveBackend:
         process = self._process
         try:
             settled, last, rounds = self._settle(plan)
-            shared = joined(read_touched(process.pid, process_parts(plan, process.memory)))
+            stopped = self._stop(plan, last.keys() - settled.keys())
+            shared = joined(read_whole(process.pid, process_parts(plan, process.memory)))
         except OSError as error:
             raise TargetLost(f"Process {process.pid} could not be read: {error.strerror}.") from None
-        captured = LayeredMemory([*rounds, shared])
-        threads = tuple(self._threads(settled, last))
+        captured = LayeredMemory([stopped.memory, *rounds, shared])
+        threads = tuple(self._threads(settled, last, {thread.tid: thread for thread in stopped.threads}))
+        busy = [thread.tid for thread in threads if thread.exactness is Exactness.TORN]
         stacks = {tid: sight.signal_stack for tid, sight in last.items() if sight.signal_stack is not None}
-        pages, gaps = self._pages(threads, captured, plan, stacks)
+        # Threads without a known thread pointer are found by libc's lists.
+        listed = [Thread(0, thread_pointer=pointer) for pointer in list_pointers(plan, captured)]
+        areas = stack_areas((*threads, *listed), captured, plan.stack_rule, process.mappings, stacks.values())
+        pages = read_page_runs(process.pid, areas)
         return Snapshot(
             kind=process.kind,
             architecture=process.architecture,
@@ -153,11 +172,11 @@ class PassiveBackend:
             modules=process.modules,
             files=process.files,
             threads=threads,
-            pages=pages,
-            guard_flags_known=pages is not None and all(run.flag is not PageFlag.MAYBE_GUARD for run in pages),
+            pages=pages.runs,
+            guard_flags_known=pages.shows_guards,
             signal_stacks=stacks,
-            pause_us=0,
-            gaps=(*self._missing, *(_busy_gap(tid) for tid in last if tid not in settled), *gaps),
+            pause_us=stopped.pause_ns // 1000,
+            gaps=(*self._missing, *stopped.gaps, *(_busy_gap(tid) for tid in busy), *pages.gaps),
         )
 
     def _settle(self, plan: CapturePlan) -> tuple[Mapping[int, Sight], Mapping[int, Sight], list[SegmentMemory]]:
@@ -180,20 +199,30 @@ class PassiveBackend:
                 break
         return {tid: sight for tid, sight in settled.items() if tid in before}, before, rounds
 
+    def _stop(self, plan: CapturePlan, busy: AbstractSet[int]) -> Stop:
+        """The threads that would not rest, stopped for once; nothing when nobody asked for that."""
+        if self._stop_busy is None or not busy:
+            return Stop((), SegmentMemory(()), 0, ())
+        return stop_and_copy(self._process, plan, StopOptions(frozenset(busy), self._stop_busy))
+
     def _areas(self, tid: int, sight: Sight, plan: CapturePlan) -> Iterable[AddressRange]:
         process = self._process
         thread = Thread(tid, registers=sight.registers, thread_pointer=sight.thread_pointer)
         yield from thread_parts(thread, plan, process.memory)
         yield from stack_parts(thread, plan, process.memory, process.mappings, process.architecture.red_zone)
 
-    def _threads(self, settled: Mapping[int, Sight], last: Mapping[int, Sight]) -> Iterable[Thread]:
+    def _threads(
+        self, settled: Mapping[int, Sight], last: Mapping[int, Sight], stopped: Mapping[int, Thread]
+    ) -> Iterable[Thread]:
         known = {thread.tid: thread for thread in self._process.threads}
         for tid in sorted(last, key=lambda tid: (tid != self._process.pid, tid)):
             thread = known.get(tid) or self._process.proc.thread(tid)
             if thread is None:
                 continue
             sight = settled.get(tid)
-            if sight is None:
+            if tid in stopped:
+                yield stopped[tid]
+            elif sight is None:
                 yield replace(thread, thread_pointer=last[tid].thread_pointer, exactness=Exactness.TORN)
             else:
                 yield replace(
@@ -204,30 +233,20 @@ class PassiveBackend:
                     exactness=Exactness.UNMOVED,
                 )
 
-    def _pages(
-        self, threads: tuple[Thread, ...], memory: MemoryReader, plan: CapturePlan, stacks: Mapping[int, SignalStack]
-    ) -> tuple[tuple[PageRun, ...] | None, tuple[Gap, ...]]:
-        # Threads without a known thread pointer are found by libc's lists.
-        listed = [Thread(0, thread_pointer=pointer) for pointer in list_pointers(plan, memory)]
-        areas = stack_areas((*threads, *listed), memory, plan.stack_rule, self._process.mappings, stacks.values())
-        try:
-            return read_page_runs(self._process.pid, areas), ()
-        except OSError as error:
-            why = f"/proc/{self._process.pid}/pagemap cannot be read ({error.strerror}): peak use and guards are not known."
-            return None, (Gap("pages", why),)
-
 
 def _busy_gap(tid: int) -> Gap:
     why = "it ran whenever it was looked at: its registers, frames and used stack are not known without a stop."
     return Gap("registers", why, tid)
 
 
-def open_passive(process: RunningProcess) -> PassiveBackend:
-    """The best observer the rights allow: the kernel's own view, else /proc, and then it says what is missing."""
+def open_passive(process: RunningProcess, stop_busy: int | None = None) -> PassiveBackend:
+    """The best observer the rights allow: the kernel's own view, else /proc, and then it says what is missing. See PassiveBackend."""
     observer = KernelObserver(process.pid, process.architecture)
     try:
         observer.look()
     except TargetRefused as error:
         why = f"registers other than pc and sp are not known, and so some frames are not. {error}"
-        return PassiveBackend(process, ProcObserver(process.proc, process.architecture), (Gap("registers", why),))
-    return PassiveBackend(process, observer)
+        return PassiveBackend(
+            process, ProcObserver(process.proc, process.architecture), (Gap("registers", why),), stop_busy
+        )
+    return PassiveBackend(process, observer, (), stop_busy)

@@ -34,7 +34,11 @@ def list_pointers(plan: CapturePlan, memory: MemoryReader) -> Iterator[int]:
 
 
 def thread_parts(thread: Thread, plan: CapturePlan, memory: MemoryReader) -> Iterator[AddressRange]:
-    """The ranges of the plan that hang on the thread's thread pointer."""
+    """The ranges of the plan that hang on the thread's registers, its thread pointer first of all."""
+    for name, before, size in plan.register_pointers:
+        value = thread.registers.get(name) if thread.registers is not None else None
+        if value:
+            yield from _sized(value - before, size)
     pointer = thread.thread_pointer
     if pointer is None:
         return
@@ -75,6 +79,14 @@ def read_touched(pid: int, areas: Iterable[AddressRange]) -> Iterator[tuple[int,
         for part in clipped(touched, wanted)
         for low in range(part.low, part.high, _PIECE)
     ]
+    for (low, _), data in zip(pieces, _inspect.read_ranges(pid, pieces), strict=True):
+        if data is not None:
+            yield low, data
+
+
+def read_whole(pid: int, areas: Iterable[AddressRange]) -> Iterator[tuple[int, bytes]]:
+    """The bytes of ``areas``, where they can be read. For small ranges: reading a page that was never touched maps the zero page."""
+    pieces = [(area.low, area.size) for area in merged(areas)]
     for (low, _), data in zip(pieces, _inspect.read_ranges(pid, pieces), strict=True):
         if data is not None:
             yield low, data

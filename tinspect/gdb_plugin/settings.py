@@ -40,13 +40,13 @@ _SWITCHES = (
 
 
 def register_settings() -> None:
-    """Adds the prefixes and the settings."""
+    """Adds the prefixes and the settings, once: a second load must not undo what the user has set."""
+    if _current(_SWITCHES[0][0]) is not None:
+        return
     _Prefix("set tinspect", "Settings of tinspect.")
     _Prefix("show tinspect", "Show the settings of tinspect.")
     for name, what, why in _SWITCHES:
-        # A second load must not undo what the user has set.
-        if _current(name) is None:
-            _Switch(name, what, why)
+        _Switch(name, what, why)
 
 
 class _Prefix(gdb.Command):  # type: ignore[misc]

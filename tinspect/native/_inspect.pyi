@@ -27,8 +27,12 @@ def capture(
     *,
     fixed: Sequence[tuple[int, int]] = (),
     thread_relative: Sequence[tuple[int, int]] = (),
-    thread_tables: Sequence[tuple[int, int, int] | tuple[int, int, int, int]] = (),
+    thread_tables: Sequence[
+        tuple[int, int, int] | tuple[int, int, int, int] | tuple[int, int, int, int, Sequence[tuple[int, int]]]
+    ] = (),
     lists: Sequence[tuple[int, int, int, int, int]] = (),
+    thread_chains: Sequence[tuple[int, int, int, int, int]] = (),
+    register_pointers: Sequence[tuple[int, int, int]] = (),
     stack_rule: tuple[int, int, int] | None = None,
     mappings: Sequence[tuple[int, int]] = (),
     red_zone: int = 128,
@@ -51,9 +55,15 @@ def capture(
     - `fixed`: (address, size).
     - `thread_relative`: (offset, size), at tp + offset of every thread.
     - `thread_tables`: (offset, count, size) or (offset, count, before, size): `count` pointers at tp + offset, and of each
-      that is not null [pointer - before, pointer + size).
+      that is not null [pointer - before, pointer + size). A fifth item, `inner`, holds (offset, size) pairs: the word at
+      pointer + offset leads to `size` bytes more.
     - `lists`: (head, link_offset, record_offset, record_size, limit): a circular list whose nodes begin with the pointer to
       the next; of every node [node - link_offset + record_offset, + record_size), and the nodes' two links.
+    - `thread_chains`: (offset, record_offset, record_size, next_offset, limit): a list that begins with the pointer at tp +
+      offset; of every node [node + record_offset, + record_size), and the word at node + next_offset leads on until null.
+    - `register_pointers`: (byte offset of a register in `registers`, before, size): [value - before, value + size) of every
+      thread, where the target has touched it.
+    - What cannot be read of `inner`, `thread_chains` and `register_pointers` is left out, and is no gap.
     - the live stack [sp - red_zone, top) of every thread. `top` is told by `stack_rule`, (offset_a, offset_b, kind): the words
       at tp + offset are, for kind 0, the lowest address and the size (glibc), for kind 1 the end and the size (musl). Where the
       rule does not hold sp, `top` is the end of the mapping that does (`mappings`: sorted (low, high), read before the stop),
@@ -66,7 +76,7 @@ def capture(
     - `pause_ns`: from before the first thread was seized until after the last was released.
     - threads, sorted by tid: (tid, flags, registers, thread_pointer, stop_signal, error). `registers` is laid out as pr_reg of
       NT_PRSTATUS, and empty when the thread could not be stopped; `error` is then the errno: ESRCH it ended, EPERM it
-      is traced by another, ETIMEDOUT it did not come to a stop (in uninterruptible sleep for 100 ms, as a parent in
+      is traced by another, ETIMEDOUT it did not come to a stop (in uninterruptible sleep for some 100 ms, as a parent in
       vfork, or not within `timeout_ms`).
     - segments, sorted, disjoint and not touching: (address, bytes).
     - gaps: ("memory", address, size) cannot be read; ("late", address, size) not read within another `timeout_ms`; ("cap",
@@ -157,7 +167,7 @@ def bpf_tasks(
     registers). All tids are those of the caller's pid namespace. The flags are the kernel's own: 2 (SS_DISABLE) without
     an alternate stack, 0x80000000 SS_AUTODISARM; SS_ONSTACK is never among them, as the kernel works it out from sp.
     Registers are the kernel's struct pt_regs (x86-64: r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi
-    orig_rax rip cs eflags rsp ss; of cs and ss only the low 16 bits count), None when not wanted and for kernel workers.
+    orig_rax rip cs eflags rsp ss; of cs and ss only the low 16 bits count), None if not wanted and for kernel workers.
 
     Registers and thread pointer of a thread with on_cpu are stale. A thread off the CPU in two calls, with both counts
     unchanged, did not run in between: the first call's registers are exact for all that time.

@@ -92,12 +92,13 @@ class SegmentMemory:
         """See MemoryReader."""
         index = max(bisect_right(self._lows, wanted.low) - 1, 0)
         found: list[AddressRange] = []
-        while index < len(self._segments) and self._lows[index] < wanted.high:
-            low, data = self._segments[index]
+        for position in range(index, len(self._segments)):
+            low, data = self._segments[position]
+            if low >= wanted.high:
+                break
             part = AddressRange(low, low + len(data)).intersection(wanted)
             if part is not None:
                 found.append(part)
-            index += 1
         return tuple(found)
 
     def segments(self) -> Iterator[tuple[int, bytes]]:

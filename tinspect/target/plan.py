@@ -65,13 +65,18 @@ class StackRule:
 
 @dataclass(frozen=True, slots=True)
 class CapturePlan:
-    """Everything to copy while the target stands still. Plans are joined with ``+``."""
+    """Everything to copy while the target stands still. Plans are joined with ``+``.
+
+    ``register_pointers`` are (register, before, size): of every thread, ``size`` bytes from the register's value − ``before`` on are
+    copied, where the target has touched them.
+    """
 
     fixed: tuple[AddressRange, ...] = ()
     thread_relative: tuple[tuple[int, int], ...] = ()
     thread_tables: tuple[ThreadTable, ...] = ()
     lists: tuple[LinkedList, ...] = ()
     thread_chains: tuple[ThreadChain, ...] = ()
+    register_pointers: tuple[tuple[str, int, int], ...] = ()
     stack_rule: StackRule | None = None
     stack_cap: int = field(default=8 << 20)
 
@@ -82,6 +87,7 @@ class CapturePlan:
             self.thread_tables + other.thread_tables,
             self.lists + other.lists,
             self.thread_chains + other.thread_chains,
+            self.register_pointers + other.register_pointers,
             self.stack_rule or other.stack_rule,
             max(self.stack_cap, other.stack_cap),
         )

@@ -61,7 +61,8 @@ class Musl:
             fixed=(AddressRange.sized(table.address, table.size),) if table else (),
             thread_relative=((-reach, reach + layout.size),),
             thread_tables=(
-                ThreadTable(layout.values, 1, 0, KEYS_MAX * 8),
+                # Without keys the pointer to the values may lead nowhere.
+                *((ThreadTable(layout.values, 1, 0, KEYS_MAX * 8),) if table else ()),
                 ThreadTable(DTV, 1, START_ARGUMENTS, START_ARGUMENTS + 8 * (last + 1), inner),
                 # The stack ends below the DTV, unless the program gave it: then the start arguments lie at its own end.
                 ThreadTable(layout.stack, 1, START_ARGUMENTS + 8, START_ARGUMENTS + 8),

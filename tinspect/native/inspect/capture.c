@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "beyond.h"
 #include "clock.h"
 #include "lists.h"
 #include "stacks.h"
@@ -23,11 +24,6 @@ static int add_relative(struct ti_ranges *wanted, const struct ti_thread *thread
     return ti_ranges_add(wanted, thread->thread_pointer + (uint64_t)offset, size);
 }
 
-static bool has_descriptor(const struct ti_thread *thread)
-{
-    return (thread->flags & TI_THREAD_STOPPED) && !(thread->flags & TI_THREAD_FOREIGN_ABI) && thread->thread_pointer;
-}
-
 /* What is at known places: fixed ranges, and of every thread its descriptor, tables and the words that tell its stack.
  */
 static int want_known_places(const struct ti_plan *plan, const struct ti_threads *threads, struct ti_ranges *wanted)
@@ -39,7 +35,7 @@ static int want_known_places(const struct ti_plan *plan, const struct ti_threads
     }
     for (size_t index = 0; !error && index < threads->count; index++) {
         const struct ti_thread *thread = &threads->items[index];
-        if (!has_descriptor(thread)) {
+        if (!ti_thread_has_descriptor(thread)) {
             continue;
         }
         for (size_t at = 0; !error && at < plan->relative_count; at++) {
@@ -85,7 +81,7 @@ static int want_reached_places(const struct ti_plan *plan, const struct ti_captu
         error = ti_list_walk(&plan->lists[index], &capture->copies, reader, patience, wanted, gaps);
     }
     for (size_t index = 0; !error && index < capture->threads.count; index++) {
-        if (has_descriptor(&capture->threads.items[index])) {
+        if (ti_thread_has_descriptor(&capture->threads.items[index])) {
             error = want_table_targets(plan, &capture->threads.items[index], &capture->copies, wanted);
         }
     }
@@ -142,7 +138,41 @@ static int copy_reached(const struct ti_plan *plan, struct ti_capture *capture, 
     return error;
 }
 
-/* Two passes: places known beforehand, then where those lead. */
+/* Whatever cannot be read of the optional parts is no gap: a pointer to nothing is a fact of the target. */
+static int keep_other_gaps(const struct ti_gaps *found, struct ti_gaps *gaps)
+{
+    int error = 0;
+    for (size_t index = 0; !error && index < found->count; index++) {
+        const struct ti_gap *gap = &found->items[index];
+        error = gap->kind != TI_GAP_MEMORY ? ti_gaps_add(gaps, gap->kind, gap->where, gap->amount) : 0;
+    }
+    return error;
+}
+
+static int copy_beyond(const struct ti_plan *plan, struct ti_capture *capture, struct ti_reader *reader,
+                       const struct ti_patience *patience)
+{
+    struct ti_ranges wanted = {0}, copied = {0}, rest = {0};
+    struct ti_gaps gaps = {0};
+    struct ti_beyond beyond = {plan, &capture->threads, &capture->copies, reader, patience};
+    uint64_t budget = plan->total_cap > capture->copies.bytes ? plan->total_cap - capture->copies.bytes : 0;
+    int error = ti_beyond_blocks(&beyond, &wanted);
+    error = error ? error : ti_beyond_registers(&beyond, &wanted);
+    error = error ? error : ti_copies_extent(&capture->copies, &copied);
+    ti_ranges_normalise(&wanted);
+    ti_ranges_normalise(&copied);
+    error = error ? error : ti_ranges_subtract(&wanted, &copied, &rest);
+    error = error ? error : cut_to_budget(&rest, budget, &gaps);
+    error = error ? error : ti_copies_add(&capture->copies, reader, &rest, patience, &gaps);
+    error = error ? error : keep_other_gaps(&gaps, &capture->gaps);
+    ti_ranges_free(&wanted);
+    ti_ranges_free(&copied);
+    ti_ranges_free(&rest);
+    free(gaps.items);
+    return error;
+}
+
+/* Three passes: places known beforehand, where those lead, and the optional parts beyond. */
 static int copy_memory(const struct ti_plan *plan, struct ti_capture *capture, const atomic_bool *cancelled)
 {
     struct ti_ranges known = {0};
@@ -154,6 +184,7 @@ static int copy_memory(const struct ti_plan *plan, struct ti_capture *capture, c
     error = error ? error : cut_to_budget(&known, plan->total_cap, &capture->gaps);
     error = error ? error : ti_copies_add(&capture->copies, &reader, &known, &patience, &capture->gaps);
     error = error ? error : copy_reached(plan, capture, &known, &reader, &patience);
+    error = error ? error : copy_beyond(plan, capture, &reader, &patience);
     ti_reader_close(&reader);
     ti_ranges_free(&known);
     return error;
@@ -164,6 +195,11 @@ static uint64_t expected_bytes(const struct ti_plan *plan, size_t thread_count)
     uint64_t bytes = LIVE_STACK_GUESS;
     for (size_t index = 0; index < plan->relative_count; index++) {
         bytes += plan->relatives[index].size;
+    }
+    for (size_t index = 0; index < plan->table_count; index++) {
+        for (size_t at = 0; at < plan->tables[index].inner_count; at++) {
+            bytes += plan->tables[index].inner[at].size;
+        }
     }
     bytes = bytes * thread_count + ti_ranges_bytes(&plan->fixed);
     return bytes < plan->total_cap ? bytes : plan->total_cap;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "array.h"
@@ -215,6 +216,26 @@ const void *ti_copies_find(const struct ti_copies *copies, uint64_t address, uin
     const struct ti_piece *piece = low < copies->count ? &copies->pieces[low] : NULL;
     bool inside = piece && piece->low <= address && piece->high - address >= size;
     return inside ? piece->data + (address - piece->low) : NULL;
+}
+
+int ti_copies_word(const struct ti_copies *copies, struct ti_reader *reader, uint64_t address, uint64_t *word)
+{
+    const void *copied = ti_copies_find(copies, address, sizeof *word);
+    if (copied) {
+        memcpy(word, copied, sizeof *word);
+        return 0;
+    }
+    return ti_read_all(reader, address, sizeof *word, word);
+}
+
+int ti_copies_extent(const struct ti_copies *copies, struct ti_ranges *ranges)
+{
+    int error = 0;
+    for (size_t index = 0; !error && index < copies->count; index++) {
+        error =
+            ti_ranges_add(ranges, copies->pieces[index].low, copies->pieces[index].high - copies->pieces[index].low);
+    }
+    return error;
 }
 
 void ti_copies_free(struct ti_copies *copies)

@@ -44,6 +44,10 @@ int ti_copies_add(struct ti_copies *copies, struct ti_reader *reader, const stru
                   const struct ti_patience *patience, struct ti_gaps *gaps);
 /* The copied bytes of [address, address + size), or NULL when they are not all in one piece. */
 const void *ti_copies_find(const struct ti_copies *copies, uint64_t address, uint64_t size);
+/* The word at `address`: out of the copies, else from the target, which stands still. 0, or an errno of ti_read_all. */
+int ti_copies_word(const struct ti_copies *copies, struct ti_reader *reader, uint64_t address, uint64_t *word);
+/* Adds all that has been copied to `ranges`. 0 or ENOMEM. */
+int ti_copies_extent(const struct ti_copies *copies, struct ti_ranges *ranges);
 void ti_copies_free(struct ti_copies *copies);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum {
@@ -128,6 +129,25 @@ struct ti_refusal ti_inject_check_sequence(const struct ti_inject_memory *memory
     }
     if (!ti_inject_memory_read(memory, pointer, &section, sizeof section) || pc - section.start < section.length) {
         return (struct ti_refusal){EAGAIN, "it is within a restartable sequence"};
+    }
+    return NONE;
+}
+
+struct ti_refusal ti_inject_check_place(const struct ti_inject_memory *memory, const struct ti_gadgets *gadgets,
+                                        const struct user_regs_struct *registers)
+{
+    const struct ti_range gadget_code[] = {
+        {gadgets->syscall_return, gadgets->syscall_return + 3}, {gadgets->pop_rdi_return, gadgets->pop_rdi_return + 2},
+        {gadgets->pop_rsi_return, gadgets->pop_rsi_return + 2}, {gadgets->pop_rax_return, gadgets->pop_rax_return + 2},
+        {gadgets->return_far, gadgets->return_far + 3},         {gadgets->signal_return, gadgets->signal_return + 9},
+    };
+    for (size_t index = 0; index < sizeof gadget_code / sizeof *gadget_code; index++) {
+        if (gadget_code[index].low <= registers->rip && registers->rip < gadget_code[index].high) {
+            return (struct ti_refusal){EAGAIN, "it is coming back from an earlier call of ours"};
+        }
+    }
+    if (registers->rax == SYS_restart_syscall && has_bytes(memory, registers->rip, "\x0f\x05", 2)) {
+        return (struct ti_refusal){EAGAIN, "it is about to resume an interrupted call"};
     }
     return NONE;
 }

@@ -64,7 +64,8 @@ static struct ti_refusal read_state(struct ti_turn *turn, struct ti_turn_tools *
         return failure(errno, "its processor state cannot be read");
     }
     tools->xsave.size = xsave.iov_len;
-    return ti_inject_check_sequence(&tools->memory, tid, turn->registers.rip);
+    struct ti_refusal refusal = ti_inject_check_place(&tools->memory, tools->gadgets, &turn->registers);
+    return refusal.why ? refusal : ti_inject_check_sequence(&tools->memory, tid, turn->registers.rip);
 }
 
 static struct ti_refusal make_image(struct ti_turn *turn, struct ti_turn_tools *tools)

@@ -1,21 +1,8 @@
 #include "lists.h"
 
-#include <errno.h>
-#include <string.h>
-
 #include "clock.h"
 
 enum { LINK_BYTES = 16 /* next and previous */ };
-
-static int read_word(const struct ti_copies *copies, struct ti_reader *reader, uint64_t address, uint64_t *word)
-{
-    const void *copied = ti_copies_find(copies, address, sizeof *word);
-    if (copied) {
-        memcpy(word, copied, sizeof *word);
-        return 0;
-    }
-    return ti_read_all(reader, address, sizeof *word, word);
-}
 
 /*
  * The limit bounds the walk whatever the target's memory says; Brent's method (a node remembered, forgotten at each
@@ -26,7 +13,7 @@ int ti_list_walk(const struct ti_list *list, const struct ti_copies *copies, str
 {
     uint64_t node, remembered = 0, power = 1, seen = 0;
     int error = ti_ranges_add(wanted, list->head, LINK_BYTES);
-    int broken = read_word(copies, reader, list->head, &node);
+    int broken = ti_copies_word(copies, reader, list->head, &node);
     while (!error && !broken && node != list->head && node != remembered && seen < list->limit &&
            ti_now_ns() < patience->deadline_ns) {
         error = ti_ranges_add(wanted, node, LINK_BYTES);
@@ -37,7 +24,7 @@ int ti_list_walk(const struct ti_list *list, const struct ti_copies *copies, str
             remembered = node;
             power *= 2;
         }
-        broken = read_word(copies, reader, node, &node);
+        broken = ti_copies_word(copies, reader, node, &node);
     }
     if (error || (!broken && node == list->head)) {
         return error;

@@ -16,10 +16,31 @@ struct ti_relative {
     uint64_t size;
 };
 
-/* `count` pointers at thread pointer + offset; of each that is not null [p - before, p + size). */
+/* The word at p + offset leads to `size` bytes more. */
+struct ti_inner {
+    int64_t offset;
+    uint64_t size;
+};
+
+/* `count` pointers at thread pointer + offset; of each that is not null [p - before, p + size). `inner` is optional. */
 struct ti_table {
     int64_t offset;
     uint64_t count, before, size;
+    struct ti_inner *inner;
+    size_t inner_count;
+};
+
+/* Optional: a list that begins with the pointer at thread pointer + offset and goes on at node + next_offset until
+ * null. */
+struct ti_chain {
+    int64_t offset, record_offset, next_offset;
+    uint64_t record_size, limit;
+};
+
+/* Optional: [v - before, v + size) around the value of the register at this byte of ti_arch_registers, where touched.
+ */
+struct ti_register_pointer {
+    uint64_t offset, before, size;
 };
 
 /* A circular list whose nodes begin with the pointer to the next; a record holds its node at link_offset. */
@@ -50,6 +71,10 @@ struct ti_plan {
     size_t table_count;
     struct ti_list *lists;
     size_t list_count;
+    struct ti_chain *chains;
+    size_t chain_count;
+    struct ti_register_pointer *register_pointers;
+    size_t register_pointer_count;
     struct ti_stack_rule stack_rule;
     struct ti_ranges mappings; /* sorted */
     uint64_t red_zone, stack_cap, total_cap;

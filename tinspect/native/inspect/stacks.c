@@ -6,6 +6,7 @@
 
 #include "array.h"
 #include "maps.h"
+#include "touched.h"
 
 #define DIRECT_BYTES                                                                                                   \
     (64ULL << 10)                  /* a live stack up to this size is copied without asking which pages were touched   \
@@ -13,7 +14,6 @@
 #define FOREIGN_CAP (1ULL << 20)   /* of a stack that no descriptor names: its mapping may be a heap */
 #define IDLE_SPAN (1ULL << 30)     /* of an idle stack looked through for touched pages, from its top */
 #define LARGEST_STACK (1ULL << 40) /* a descriptor that tells more is no descriptor */
-#define RUNS_LIMIT (1U << 20)
 
 /* One stack, or the rest of one: a run of ranges in `work.ranges`. */
 struct part {
@@ -29,46 +29,10 @@ struct work {
     struct ti_ranges ranges;
     struct part *parts;
     size_t part_count, part_capacity;
-    struct ti_pagemap pagemap;
-    int pagemap_state; /* 0 not opened yet, 1 open, -1 cannot be opened */
+    struct ti_touched touched;
     struct ti_ranges fresh_mappings;
     bool mappings_read;
 };
-
-static bool open_pagemap(struct work *work)
-{
-    if (work->pagemap_state == 0) {
-        work->pagemap_state = ti_pagemap_open(&work->pagemap, work->sources->tid, true) == 0 ? 1 : -1;
-    }
-    return work->pagemap_state > 0;
-}
-
-/* Adds the pages of [low, high) that the target has touched. 0, ENOMEM, or ENODATA where the kernel doesn't tell. */
-static int add_touched(struct work *work, uint64_t low, uint64_t high)
-{
-    if (low >= high) {
-        return 0;
-    }
-    if (!open_pagemap(work)) {
-        return ENODATA;
-    }
-    uint64_t page = work->pagemap.page_size, cursor = low & ~(page - 1), end = (high + page - 1) & ~(page - 1);
-    struct ti_page_runs runs = {.limit = RUNS_LIMIT};
-    int error = 0;
-    while (!error && cursor < end) {
-        error = ti_pagemap_step(&work->pagemap, &cursor, end, &runs);
-    }
-    error = error == 0 ? 0 : error == -ENOMEM ? ENOMEM : ENODATA;
-    for (size_t index = 0; !error && index < runs.count; index++) {
-        const struct ti_page_run *run = &runs.items[index];
-        if ((run->flags & (TI_PAGE_PRESENT | TI_PAGE_SWAPPED)) && !(run->flags & TI_PAGE_GUARD)) {
-            uint64_t first = run->low > low ? run->low : low, last = run->high < high ? run->high : high;
-            error = ti_ranges_add(&work->ranges, first, last - first);
-        }
-    }
-    free(runs.items);
-    return error;
-}
 
 /* Begins a part for [*low, *high), cut down to `span`; what that leaves out is a gap. */
 static int begin_part(struct work *work, const struct ti_thread *thread, uint64_t *low, uint64_t *high, uint64_t span,
@@ -109,12 +73,13 @@ static int add_running(struct work *work, const struct ti_thread *thread, struct
     uint64_t page_of_sp = sp & ~(TI_PAGE - 1);
     if (!error && low < page_of_sp) {
         /* The red zone reaches into the page below: copied only if touched, and if not, there is nothing in it. */
-        error = add_touched(work, low, page_of_sp < high ? page_of_sp : high);
+        error = ti_touched_add(&work->touched, low, page_of_sp < high ? page_of_sp : high, &work->ranges);
         error = error == ENODATA ? 0 : error;
         low = page_of_sp;
     }
     if (!error && low < high) {
-        int unknown = inferred || high - low > DIRECT_BYTES ? add_touched(work, low, high) : ENODATA;
+        int unknown =
+            inferred || high - low > DIRECT_BYTES ? ti_touched_add(&work->touched, low, high, &work->ranges) : ENODATA;
         error = unknown == ENODATA ? ti_ranges_add(&work->ranges, low, high - low) : unknown;
     }
     end_part(work);
@@ -125,7 +90,7 @@ static int add_running(struct work *work, const struct ti_thread *thread, struct
 static int add_idle(struct work *work, const struct ti_thread *thread, struct ti_range stack)
 {
     int error = begin_part(work, thread, &stack.low, &stack.high, IDLE_SPAN, true);
-    error = error ? error : add_touched(work, stack.low, stack.high);
+    error = error ? error : ti_touched_add(&work->touched, stack.low, stack.high, &work->ranges);
     end_part(work);
     return error == ENODATA ? ti_gaps_add(work->gaps, TI_GAP_STACK, (uint64_t)thread->tid, stack.high - stack.low)
                             : error;
@@ -238,7 +203,7 @@ static int fit_budget(struct work *work)
 
 int ti_stacks_plan(const struct ti_stack_sources *sources, struct ti_ranges *wanted, struct ti_gaps *gaps)
 {
-    struct work work = {.sources = sources, .gaps = gaps};
+    struct work work = {.sources = sources, .gaps = gaps, .touched = {.tid = sources->tid}};
     int error = 0;
     for (size_t index = 0; !error && index < sources->threads->count; index++) {
         const struct ti_thread *thread = &sources->threads->items[index];
@@ -251,9 +216,7 @@ int ti_stacks_plan(const struct ti_stack_sources *sources, struct ti_ranges *wan
         error = ti_ranges_add(wanted, work.ranges.items[index].low,
                               work.ranges.items[index].high - work.ranges.items[index].low);
     }
-    if (work.pagemap_state > 0) {
-        ti_pagemap_close(&work.pagemap);
-    }
+    ti_touched_close(&work.touched);
     ti_ranges_free(&work.ranges);
     ti_ranges_free(&work.fresh_mappings);
     free(work.parts);

@@ -3,7 +3,6 @@
 #define TI_STACKS_H
 
 #include "copies.h"
-#include "pages.h"
 #include "plan.h"
 #include "threads.h"
 

@@ -2,6 +2,7 @@
 #ifndef TI_THREADS_H
 #define TI_THREADS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -28,6 +29,12 @@ struct ti_thread {
     size_t registers_size;
     ti_arch_registers registers;
 };
+
+/* A thread whose thread pointer leads to a descriptor. */
+static inline bool ti_thread_has_descriptor(const struct ti_thread *thread)
+{
+    return (thread->flags & TI_THREAD_STOPPED) && !(thread->flags & TI_THREAD_FOREIGN_ABI) && thread->thread_pointer;
+}
 
 struct ti_threads {
     struct ti_thread *items;

@@ -123,19 +123,21 @@ static PyObject *run_plan(const struct ti_plan *plan)
 
 static PyObject *capture(PyObject *module, PyObject *positional, PyObject *keywords)
 {
-    static char *names[] = {"pid",        "fixed",    "thread_relative", "thread_tables", "lists", "stack_rule",
-                            "mappings",   "red_zone", "stack_cap",       "total_cap",     "tids",  "undo_restart",
-                            "timeout_ms", NULL};
+    static char *names[] = {"pid",      "fixed",         "thread_relative",   "thread_tables",
+                            "lists",    "thread_chains", "register_pointers", "stack_rule",
+                            "mappings", "red_zone",      "stack_cap",         "total_cap",
+                            "tids",     "undo_restart",  "timeout_ms",        NULL};
     (void)module;
     struct ti_plan_arguments arguments = {0};
     struct ti_plan plan = {0};
     unsigned long long red_zone = 128, stack_cap = 8ULL << 20, total_cap = 1ULL << 30, timeout_ms = 2000;
     int undo_restart = 1;
-    if (!PyArg_ParseTupleAndKeywords(
-            positional, keywords, "i|$OOOOOOO&O&O&OpO&:capture", names, &plan.pid, &arguments.fixed,
-            &arguments.thread_relative, &arguments.thread_tables, &arguments.lists, &arguments.stack_rule,
-            &arguments.mappings, ti_address_from_python, &red_zone, ti_address_from_python, &stack_cap,
-            ti_address_from_python, &total_cap, &arguments.tids, &undo_restart, ti_address_from_python, &timeout_ms)) {
+    if (!PyArg_ParseTupleAndKeywords(positional, keywords, "i|$OOOOOOOOO&O&O&OpO&:capture", names, &plan.pid,
+                                     &arguments.fixed, &arguments.thread_relative, &arguments.thread_tables,
+                                     &arguments.lists, &arguments.thread_chains, &arguments.register_pointers,
+                                     &arguments.stack_rule, &arguments.mappings, ti_address_from_python, &red_zone,
+                                     ti_address_from_python, &stack_cap, ti_address_from_python, &total_cap,
+                                     &arguments.tids, &undo_restart, ti_address_from_python, &timeout_ms)) {
         return NULL;
     }
     if (plan.pid <= 0 || timeout_ms > 3600000) {
@@ -173,8 +175,10 @@ int ti_capture_add_constants(PyObject *module)
 
 PyMethodDef ti_capture_methods[] = {
     {"capture", (PyCFunction)(void (*)(void))capture, METH_VARARGS | METH_KEYWORDS,
-     "capture(pid, *, fixed=(), thread_relative=(), thread_tables=(), lists=(), stack_rule=None, mappings=(), "
-     "red_zone=128, stack_cap=8388608, total_cap=1073741824, tids=None, undo_restart=True, timeout_ms=2000)\n--\n\n"
+     "capture(pid, *, fixed=(), thread_relative=(), thread_tables=(), lists=(), thread_chains=(), "
+     "register_pointers=(), "
+     "stack_rule=None, mappings=(), red_zone=128, stack_cap=8388608, total_cap=1073741824, tids=None, "
+     "undo_restart=True, timeout_ms=2000)\n--\n\n"
      "One stop of every thread: (pause_ns, bytes_copied, threads, segments, gaps)."},
     {NULL, NULL, 0, NULL},
 };

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "arch.h"
 #include "array.h"
 #include "inspect_ranges.h"
 
@@ -54,17 +55,33 @@ static int parse_relative(PyObject *tuple, void *item)
     return 0;
 }
 
+static int parse_inner(PyObject *tuple, void *item)
+{
+    struct ti_inner *inner = item;
+    long long offset;
+    unsigned long long size = 0;
+    if (!PyArg_ParseTuple(tuple, "LO&;the inner blocks of thread_tables are (offset, size)", &offset,
+                          ti_address_from_python, &size)) {
+        return -1;
+    }
+    *inner = (struct ti_inner){offset, size};
+    return 0;
+}
+
 static int parse_table(PyObject *tuple, void *item)
 {
     struct ti_table *table = item;
     long long offset;
     unsigned long long count = 0, before = 0, size = 0;
-    int parsed = PyTuple_Size(tuple) == 4
-                     ? PyArg_ParseTuple(tuple, "LO&O&O&", &offset, ti_address_from_python, &count,
-                                        ti_address_from_python, &before, ti_address_from_python, &size)
-                     : PyArg_ParseTuple(
-                           tuple, "LO&O&;thread_tables holds (offset, count, size) or (offset, count, before, size)",
-                           &offset, ti_address_from_python, &count, ti_address_from_python, &size);
+    PyObject *inner = NULL;
+    int parsed =
+        PyTuple_Size(tuple) == 3
+            ? PyArg_ParseTuple(tuple, "LO&O&", &offset, ti_address_from_python, &count, ti_address_from_python, &size)
+            : PyArg_ParseTuple(tuple,
+                               "LO&O&O&|O;thread_tables holds (offset, count, size), (offset, count, before, "
+                               "size) or (offset, count, before, size, inner)",
+                               &offset, ti_address_from_python, &count, ti_address_from_python, &before,
+                               ti_address_from_python, &size, &inner);
     if (!parsed) {
         return -1;
     }
@@ -72,7 +89,38 @@ static int parse_table(PyObject *tuple, void *item)
         PyErr_SetString(PyExc_ValueError, "thread_tables: more than 1048576 pointers in one table");
         return -1;
     }
-    *table = (struct ti_table){offset, count, before, size};
+    *table = (struct ti_table){offset, count, before, size, NULL, 0};
+    return parse_items(inner, sizeof *table->inner, parse_inner, (void **)&table->inner, &table->inner_count);
+}
+
+static int parse_chain(PyObject *tuple, void *item)
+{
+    struct ti_chain *chain = item;
+    unsigned long long record_size = 0, limit = 0;
+    long long offset, record_offset, next_offset;
+    if (!PyArg_ParseTuple(tuple, "LLO&LO&;thread_chains holds (offset, record_offset, record_size, next_offset, limit)",
+                          &offset, &record_offset, ti_address_from_python, &record_size, &next_offset,
+                          ti_address_from_python, &limit)) {
+        return -1;
+    }
+    *chain = (struct ti_chain){offset, record_offset, next_offset, record_size, limit};
+    return 0;
+}
+
+static int parse_register_pointer(PyObject *tuple, void *item)
+{
+    struct ti_register_pointer *pointer = item;
+    unsigned long long offset = 0, before = 0, size = 0;
+    if (!PyArg_ParseTuple(tuple, "O&O&O&;register_pointers holds (byte offset of the register, before, size)",
+                          ti_address_from_python, &offset, ti_address_from_python, &before, ti_address_from_python,
+                          &size)) {
+        return -1;
+    }
+    if (offset > sizeof(ti_arch_registers) - sizeof(uint64_t)) {
+        PyErr_SetString(PyExc_ValueError, "register_pointers: no register lies at that byte");
+        return -1;
+    }
+    *pointer = (struct ti_register_pointer){offset, before, size};
     return 0;
 }
 
@@ -113,12 +161,6 @@ static int parse_stack_rule(PyObject *rule, struct ti_stack_rule *parsed)
     return 0;
 }
 
-static int compare_tids(const void *left, const void *right)
-{
-    pid_t a = *(const pid_t *)left, b = *(const pid_t *)right;
-    return (a > b) - (a < b);
-}
-
 static int parse_tids(PyObject *sequence, struct ti_tids *tids)
 {
     if (!sequence || sequence == Py_None) {
@@ -145,7 +187,7 @@ static int parse_tids(PyObject *sequence, struct ti_tids *tids)
     }
     Py_DECREF(tuple);
     if (result == 0) {
-        qsort(tids->items, tids->count, sizeof *tids->items, compare_tids);
+        ti_tids_sort(tids);
     }
     return result;
 }
@@ -159,6 +201,10 @@ int ti_plan_from_python(const struct ti_plan_arguments *arguments, struct ti_pla
         parse_items(arguments->thread_tables, sizeof *plan->tables, parse_table, (void **)&plan->tables,
                     &plan->table_count) != 0 ||
         parse_items(arguments->lists, sizeof *plan->lists, parse_list, (void **)&plan->lists, &plan->list_count) != 0 ||
+        parse_items(arguments->thread_chains, sizeof *plan->chains, parse_chain, (void **)&plan->chains,
+                    &plan->chain_count) != 0 ||
+        parse_items(arguments->register_pointers, sizeof *plan->register_pointers, parse_register_pointer,
+                    (void **)&plan->register_pointers, &plan->register_pointer_count) != 0 ||
         parse_stack_rule(arguments->stack_rule, &plan->stack_rule) != 0 ||
         parse_tids(arguments->tids, &plan->tids) != 0) {
         return -1;
@@ -172,7 +218,12 @@ void ti_plan_free(struct ti_plan *plan)
     ti_ranges_free(&plan->mappings);
     ti_tids_free(&plan->tids);
     free(plan->relatives);
+    for (size_t index = 0; index < plan->table_count; index++) {
+        free(plan->tables[index].inner);
+    }
     free(plan->tables);
     free(plan->lists);
+    free(plan->chains);
+    free(plan->register_pointers);
     *plan = (struct ti_plan){0};
 }

@@ -8,7 +8,8 @@
 
 /* The sequences of capture()'s keywords, borrowed; NULL where one was not given. */
 struct ti_plan_arguments {
-    PyObject *fixed, *thread_relative, *thread_tables, *lists, *stack_rule, *mappings, *tids;
+    PyObject *fixed, *thread_relative, *thread_tables, *lists, *thread_chains, *register_pointers, *stack_rule,
+        *mappings, *tids;
 };
 
 /* Fills the arrays of `plan`. -1 with an exception set; ti_plan_free in either case. */
