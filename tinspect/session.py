@@ -18,7 +18,7 @@ from tinspect.backends.live import open_live
 from tinspect.backends.machine import check_machine, check_process
 from tinspect.backends.passive import open_passive
 from tinspect.backends.running_process import open_running
-from tinspect.backends.signal_stack_sources import ByBpf, NotAsked, SignalStackSource
+from tinspect.backends.signal_stack_sources import ByBpf, ByInjection, NotAsked, SignalStackSource
 from tinspect.backends.snapshot_plan import snapshot_plan, touched_pages
 from tinspect.backends.stopping import StopOptions
 from tinspect.backends.supervisor import Arrest
@@ -170,11 +170,18 @@ def _open_process(pid: int, options: AttachOptions) -> Backend:
     timeout_ms = int(options.timeout * 1000)
     if options.passive:
         return open_passive(open_running(pid, TargetKind.PASSIVE), timeout_ms if options.stop_busy else None)
-    return open_live(pid, _signal_stack_source(options.altstack), StopOptions(options.tids, timeout_ms))
+    return open_live(pid, _signal_stack_source(options.altstack, timeout_ms), StopOptions(options.tids, timeout_ms))
 
 
-def _signal_stack_source(mode: AltstackMode) -> SignalStackSource:
-    return NotAsked() if mode is AltstackMode.OFF else ByBpf()
+def _signal_stack_source(mode: AltstackMode, timeout_ms: int) -> SignalStackSource:
+    """What no option asks for must not touch the target: the best way there is (auto) never is injection."""
+    match mode:
+        case AltstackMode.OFF:
+            return NotAsked()
+        case AltstackMode.INJECT:
+            return ByInjection(timeout_ms)
+        case AltstackMode.AUTO | AltstackMode.BPF:
+            return ByBpf()
 
 
 def open_inferior() -> Inspector:
