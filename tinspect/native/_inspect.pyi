@@ -76,7 +76,7 @@ def capture(
     - `pause_ns`: from before the first thread was seized until after the last was released.
     - threads, sorted by tid: (tid, flags, registers, thread_pointer, stop_signal, error). `registers` is laid out as pr_reg of
       NT_PRSTATUS, and empty when the thread could not be stopped; `error` is then the errno: ESRCH it ended, EPERM it
-      is traced by another, ETIMEDOUT it did not come to a stop (in uninterruptible sleep for 100 ms, as a parent in
+      is traced by another, ETIMEDOUT it did not come to a stop (in uninterruptible sleep for some 100 ms, as a parent in
       vfork, or not within `timeout_ms`).
     - segments, sorted, disjoint and not touching: (address, bytes).
     - gaps: ("memory", address, size) cannot be read; ("late", address, size) not read within another `timeout_ms`; ("cap",

@@ -18,13 +18,15 @@
 #include "reap.h"
 #include "restart.h"
 
-#define STATE_CHECK_NS TI_NS_PER_MS             /* without progress for this long: look why in /proc */
-#define UNINTERRUPTIBLE_NS (100 * TI_NS_PER_MS) /* patience with a thread in state D, while the others stand still */
+#define STATE_CHECK_NS TI_NS_PER_MS /* without progress for this long: look why in /proc */
 /*
  * PTRACE_O_EXITKILL is not among them, on purpose: the target outlives its tracer. PTRACE_O_TRACEEXEC turns an execve
  * during the attach into a stop that tells so; without a tracer it means nothing.
  */
 #define SEIZE_OPTIONS ((uintptr_t)PTRACE_O_TRACEEXEC)
+/* Patience with a thread in state D while the others stand still: some 100 ms. Counted in looks at it, not in time: on
+ * a machine out of breath both are slow, the thread to wake up and we to look. */
+enum { UNINTERRUPTIBLE_CHECKS = 100 };
 #define LONGEST_NAP_NS (500 * TI_NS_PER_US)
 
 static bool is_cancelled(const struct ti_stop *stop)
@@ -106,20 +108,22 @@ static void interrupt_seized(struct ti_stop *stop)
     }
 }
 
-static int compare_tids(const void *left, const void *right)
-{
-    pid_t a = *(const pid_t *)left, b = *(const pid_t *)right;
-    return (a > b) - (a < b);
-}
-
 static int compare_threads(const void *left, const void *right)
 {
-    return compare_tids(&((const struct ti_thread *)left)->tid, &((const struct ti_thread *)right)->tid);
+    pid_t a = ((const struct ti_thread *)left)->tid, b = ((const struct ti_thread *)right)->tid;
+    return (a > b) - (a < b);
 }
 
 static bool is_wanted(const struct ti_stop *stop, pid_t tid)
 {
-    return stop->only.count == 0 || bsearch(&tid, stop->only.items, stop->only.count, sizeof tid, compare_tids);
+    return stop->only.count == 0 || ti_tids_hold(&stop->only, tid);
+}
+
+static void sort_threads(struct ti_threads *threads)
+{
+    if (threads->count > 1) {
+        qsort(threads->items, threads->count, sizeof *threads->items, compare_threads);
+    }
 }
 
 /*
@@ -131,9 +135,7 @@ static int seize_listed(struct ti_stop *stop, size_t *fresh)
     struct ti_threads *threads = &stop->threads;
     size_t known = threads->count;
     *fresh = 0;
-    if (known) {
-        qsort(threads->items, known, sizeof *threads->items, compare_threads);
-    }
+    sort_threads(threads);
     struct ti_thread *items =
         ti_array_room(threads->items, &threads->capacity, known, stop->listed.count + 1, sizeof *items);
     if (!items) {
@@ -220,13 +222,13 @@ static void poll_thread(struct ti_stop *stop, struct ti_thread *thread)
 
 /* Threads that will not come: ended ones whose end the kernel keeps from us (a leader), and those in an uninterruptible
  * sleep, such as a parent in vfork, which may last as long as its child pleases. */
-static void check_state(const struct ti_stop *stop, struct ti_thread *thread, uint64_t waited_ns)
+static void check_state(const struct ti_stop *stop, struct ti_thread *thread, unsigned checks)
 {
     char state = ti_task_state(stop->directory, thread->tid);
     if (state == 0 || state == 'Z' || state == 'X') {
         thread->flags |= state == 'Z' ? TI_THREAD_ZOMBIE : 0;
         thread->error = ESRCH;
-    } else if (state == 'D' && waited_ns > UNINTERRUPTIBLE_NS) {
+    } else if (state == 'D' && checks > UNINTERRUPTIBLE_CHECKS) {
         thread->error = ETIMEDOUT;
     } else if (state == 'D') {
         ti_reap_ended(stop->pid); /* perhaps an execve that waits for us */
@@ -246,7 +248,8 @@ static size_t drop_settled(const struct ti_stop *stop, size_t *pending, size_t c
 
 static int wait_pending(struct ti_stop *stop, size_t *pending, size_t count)
 {
-    uint64_t progress_ns = ti_now_ns(), checked_ns = progress_ns, nap_ns = 5 * TI_NS_PER_US;
+    uint64_t checked_ns = ti_now_ns(), nap_ns = 5 * TI_NS_PER_US;
+    unsigned checks = 0;
     while (count) {
         for (size_t index = 0; index < count; index++) {
             poll_thread(stop, &stop->threads.items[pending[index]]);
@@ -255,7 +258,8 @@ static int wait_pending(struct ti_stop *stop, size_t *pending, size_t count)
         uint64_t now_ns = ti_now_ns();
         if (left < count) {
             count = left;
-            progress_ns = checked_ns = now_ns;
+            checked_ns = now_ns;
+            checks = 0;
             nap_ns = 5 * TI_NS_PER_US;
             sched_yield(); /* the threads need a CPU to come to their stop: ours, perhaps */
             continue;
@@ -265,9 +269,10 @@ static int wait_pending(struct ti_stop *stop, size_t *pending, size_t count)
         }
         bool late = now_ns > stop->deadline_ns;
         if (now_ns - checked_ns > STATE_CHECK_NS || late) {
+            checks++;
             for (size_t index = 0; index < count; index++) {
                 struct ti_thread *thread = &stop->threads.items[pending[index]];
-                check_state(stop, thread, now_ns - progress_ns);
+                check_state(stop, thread, checks);
                 thread->error = thread->error || !late ? thread->error : ETIMEDOUT;
             }
             count = drop_settled(stop, pending, count);
@@ -379,7 +384,9 @@ uint64_t ti_stop_release(struct ti_stop *stop)
         long signal = thread->flags & TI_THREAD_SIGNAL_DELIVERY ? thread->stop_signal : 0;
         ptrace(PTRACE_DETACH, thread->tid, NULL, (void *)signal);
     }
-    return stop->started_ns ? ti_now_ns() - stop->started_ns : 0;
+    uint64_t pause_ns = stop->started_ns ? ti_now_ns() - stop->started_ns : 0;
+    sort_threads(&stop->threads);
+    return pause_ns;
 }
 
 void ti_stop_free(struct ti_stop *stop)

@@ -51,6 +51,31 @@ static int add_entries(const char *buffer, size_t size, struct ti_tids *tids)
     return 0;
 }
 
+static int compare_tids(const void *left, const void *right)
+{
+    pid_t a = *(const pid_t *)left, b = *(const pid_t *)right;
+    return (a > b) - (a < b);
+}
+
+void ti_tids_sort(struct ti_tids *tids)
+{
+    size_t kept = 0;
+    if (tids->count > 1) {
+        qsort(tids->items, tids->count, sizeof *tids->items, compare_tids);
+    }
+    for (size_t index = 0; index < tids->count; index++) {
+        if (kept == 0 || tids->items[kept - 1] != tids->items[index]) {
+            tids->items[kept++] = tids->items[index];
+        }
+    }
+    tids->count = kept;
+}
+
+bool ti_tids_hold(const struct ti_tids *tids, pid_t tid)
+{
+    return tids->count && bsearch(&tid, tids->items, tids->count, sizeof tid, compare_tids);
+}
+
 int ti_tasks_list(int directory, struct ti_tids *tids)
 {
     char *buffer = malloc(LISTING);
@@ -68,6 +93,7 @@ int ti_tasks_list(int directory, struct ti_tids *tids)
         error = add_entries(buffer, (size_t)size, tids);
     }
     free(buffer);
+    ti_tids_sort(tids); /* while an execve gives a thread the leader's id, a listing may show that id twice */
     return error;
 }
 

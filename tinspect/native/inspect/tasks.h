@@ -11,9 +11,13 @@ struct ti_tids {
     size_t count, capacity;
 };
 
+/* Sorts, and keeps each id once. */
+void ti_tids_sort(struct ti_tids *tids);
+/* True when sorted `tids` hold `tid`. */
+bool ti_tids_hold(const struct ti_tids *tids, pid_t tid);
 /* Opens /proc/PID/task; -errno (ESRCH when there is no such process). */
 int ti_tasks_open(pid_t pid);
-/* Reads the whole directory again into `tids`. 0, or an errno. */
+/* Reads the whole directory again into `tids`, sorted, each id once. 0, or an errno. */
 int ti_tasks_list(int directory, struct ti_tids *tids);
 /* How many threads the process has now, by the link count of /proc/PID/task (2 + threads; fs/proc/base.c,
  * proc_task_getattr); 0 when it is gone. */

@@ -161,12 +161,6 @@ static int parse_stack_rule(PyObject *rule, struct ti_stack_rule *parsed)
     return 0;
 }
 
-static int compare_tids(const void *left, const void *right)
-{
-    pid_t a = *(const pid_t *)left, b = *(const pid_t *)right;
-    return (a > b) - (a < b);
-}
-
 static int parse_tids(PyObject *sequence, struct ti_tids *tids)
 {
     if (!sequence || sequence == Py_None) {
@@ -193,7 +187,7 @@ static int parse_tids(PyObject *sequence, struct ti_tids *tids)
     }
     Py_DECREF(tuple);
     if (result == 0) {
-        qsort(tids->items, tids->count, sizeof *tids->items, compare_tids);
+        ti_tids_sort(tids);
     }
     return result;
 }
