@@ -79,8 +79,9 @@ FUZZ_RUNS ?= 100000
 fuzz: build  ## fuzz the parsers: make fuzz FUZZ_RUNS=1000000
 	@$(BIN)/python -m tests.fuzz --runs $(FUZZ_RUNS)
 
-soak: build runtime  ## long tests: random kills, churn
-	@$(BIN)/pytest -q -m slow -o addopts="--import-mode=importlib" tests
+KILLS ?= 10000
+soak: build  ## long test: kill tinspect at random instants while it injects: make soak KILLS=30000
+	@$(BIN)/python tests/native/soak_inject.py --kills $(KILLS)
 
 clean:  ## remove everything that was built, the environment included
 	@rm -rf build dist .venv *.egg-info tinspect/native/*.so
