@@ -37,7 +37,7 @@ build: build/stamp/native  ## build the extension modules in place
 
 RUNTIME := build/native
 build/stamp/runtime: build/stamp/base-packages $(NATIVE_SOURCES)
-	@$(MAKE) --no-print-directory -f tinspect/native/scope/build.mk OUT=$(RUNTIME) all demo
+	@$(MAKE) -s -j$(JOBS) --no-print-directory -f tinspect/native/scope/build.mk OUT=$(RUNTIME) all demo
 	@mkdir -p $(@D) && touch $@
 
 runtime: build/stamp/runtime  ## build the scoped-thread runtime's libraries and the demo program
@@ -55,9 +55,13 @@ lint: build  ## formatting, lint, types, stubs against the extensions, layers
 	@$(BIN)/python -m mypy.stubtest --ignore-disjoint-bases tinspect.native._inspect tinspect.native._scope
 	@$(BIN)/lint-imports --no-logo
 
-format:  ## format Python and C in place
+format: build  ## format Python and C in place
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
 	@$(BIN)/clang-format -i $$(git ls-files '*.c' '*.h' '*.hpp')
+
+pages: build  ## make the manual page and the command-line reference anew from the parser
+	@$(BIN)/python -m tinspect.cli.manual man >docs/man/tinspect.1
+	@$(BIN)/python -m tinspect.cli.manual markdown >docs/reference/cli.md
 
 # Offline, or not on Debian, the tests run without these libcs and say so.
 build/stamp/libcs: tests/libcs/fetch.py build/stamp/test-packages
@@ -72,18 +76,20 @@ test: build/stamp/test-packages lint check  ## every check: lint, types, layers,
 check-wheel: build  ## build the wheel, audit abi3, install it in a clean environment and try it
 	@scripts/check_wheel.sh
 
-bench: build runtime  ## benchmarks; prints ratios taken side by side
+bench: build runtime build/stamp/test-packages  ## benchmarks; prints ratios taken side by side
 	@$(BIN)/python -m benchmarks
 
 FUZZ_RUNS ?= 100000
-fuzz: build  ## fuzz the parsers: make fuzz FUZZ_RUNS=1000000
+fuzz: build build/stamp/test-packages  ## fuzz the parsers: make fuzz FUZZ_RUNS=1000000
 	@$(BIN)/python -m tests.fuzz --runs $(FUZZ_RUNS)
 
 KILLS ?= 10000
-soak: build  ## long test: kill tinspect at random instants while it injects: make soak KILLS=30000
+soak: build runtime build/stamp/test-packages  ## long tests: random kills, churn, fresh examples for the property tests: make soak KILLS=30000
+	@HYPOTHESIS_PROFILE=search $(BIN)/pytest -q -m slow --timeout 3000 tests
+	@HYPOTHESIS_PROFILE=search $(BIN)/pytest -q $(PYTEST_ARGS) tests/unit
 	@$(BIN)/python tests/native/soak_inject.py --kills $(KILLS)
 
 clean:  ## remove everything that was built, the environment included
 	@rm -rf build dist .venv *.egg-info tinspect/native/*.so
 
-.PHONY: help venv build runtime demo lint format check test check-wheel bench fuzz soak clean
+.PHONY: help venv build runtime demo lint format pages check test check-wheel bench fuzz soak clean

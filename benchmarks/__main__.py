@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ HERE = Path(__file__).parent
 
 
 def main() -> int:
-    scripts = sorted(HERE.rglob("bench_*.py"))
+    scripts = [*sorted(HERE.rglob("bench_*.py")), HERE / "runtime" / "compare.py"]
     wanted = set(sys.argv[1:])
     unknown = wanted - {path.stem.removeprefix("bench_") for path in scripts}
     if unknown:
@@ -22,7 +23,9 @@ def main() -> int:
         if wanted and name not in wanted:
             continue
         print(f"\n=== {name}", flush=True)
-        if subprocess.run([sys.executable, str(path)], check=False).returncode:
+        if subprocess.run(
+            [sys.executable, str(path)], check=False, env={**os.environ, "PYTHONPATH": str(HERE.parent)}
+        ).returncode:
             failed.append(name)
     if failed:
         print(f"\nfailed: {', '.join(failed)}", file=sys.stderr)

@@ -27,7 +27,8 @@ def blocked_registers(pid: int) -> dict[int, RegisterSet]:
     found = {}
     names = X86_64.registers.names
     for task in Path(f"/proc/{pid}/task").iterdir():
-        fields = (task / "syscall").read_text().split()
+        while len(fields := (task / "syscall").read_text().split()) < 9:
+            time.sleep(0.001)  # "running": it has not yet got to its wait
         sp, pc = int(fields[-2], 16), int(fields[-1], 16)
         values = tuple({"rsp": sp, "rip": pc}.get(name, 0) for name in names)
         found[int(task.name)] = RegisterSet(names, values, pc, sp)

@@ -2,8 +2,10 @@
 # Installs the Debian packages of the named groups when we are root; otherwise says exactly which are missing.
 # usage: packages.sh base|test ...
 set -eu
+# What building and using tinspect takes.
 base=(gcc libc6-dev make python3-venv python3-dev)
-test=(g++ gdb gdbserver binutils elfutils musl-tools libc6-dbg xz-utils zstd tmux procps nodejs rustc man-db)
+# What the tests compare with (gdb, elfutils, binutils), build for (musl, C++, Rust) and look at (node, a browser, groff, tmux).
+test=(g++ git gdb gdbserver binutils elfutils musl-tools libc6-dbg xz-utils zstd tmux procps nodejs rustc groff-base man-db chromium)
 
 wanted=()
 for group in "$@"; do
@@ -14,7 +16,10 @@ for group in "$@"; do
   esac
 done
 
-command -v dpkg-query >/dev/null || { echo "Not a Debian system: install the equivalents of: ${wanted[*]}"; exit 0; }
+if ! command -v dpkg-query >/dev/null; then
+  echo "Not a Debian system: install the equivalents of: ${wanted[*]}"
+  exit 0
+fi
 missing=()
 for package in "${wanted[@]}"; do
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
@@ -27,5 +32,6 @@ if [ "$(id -u)" != 0 ]; then
 fi
 echo "installing Debian packages: ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
-apt-get -qq update
+# A source that cannot be reached is no reason to stop: what is to be installed may well come from another.
+apt-get -qq update || echo "apt-get update failed; trying with the package lists there are" >&2
 apt-get -qq install --no-install-recommends -y "${missing[@]}" >/dev/null

@@ -5,30 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from tinspect.analyses import waits
-from tinspect.analyses import whatis as whatis_analysis
 from tinspect.analyses.assemble import Tools, build_context, build_report
 from tinspect.analyses.registry import find_registries, plan_capture
 from tinspect.analyses.tls_variables import variables_of_symbols
-from tinspect.backends import launch, snapshot_file
-from tinspect.backends.core import open_core
-from tinspect.backends.live import open_live
-from tinspect.backends.machine import check_machine, check_process
-from tinspect.backends.passive import open_passive
-from tinspect.backends.running_process import open_running
-from tinspect.backends.signal_stack_sources import ByBpf, ByInjection, NotAsked, SignalStackSource
-from tinspect.backends.snapshot_plan import snapshot_plan, touched_pages
-from tinspect.backends.stopping import StopOptions
-from tinspect.backends.supervisor import Arrest
+from tinspect.analyses.variables import DebugVariables
 from tinspect.errors import LayoutUnknown
-from tinspect.formats.siginfo import signal_name
 from tinspect.libc.detect import detect_libc
 from tinspect.libc.layout_cache import user_cache
 from tinspect.libc.protocol import Libc
 from tinspect.model.address import AddressRange
-from tinspect.model.doctor import DoctorCheck
 from tinspect.model.frame import CallStack
 from tinspect.model.gap import Gap
 from tinspect.model.options import (
@@ -42,13 +30,21 @@ from tinspect.model.options import (
 )
 from tinspect.model.report import ProcessReport
 from tinspect.model.thread import Thread
-from tinspect.model.whatis import WhatIs
 from tinspect.symbols.images import ImageStore
 from tinspect.symbols.table import SymbolStore, SymbolTable
 from tinspect.target.plan import CapturePlan
 from tinspect.target.target import Backend, Snapshot, Target, TargetKind
 from tinspect.unwind.steps import StepStore
 from tinspect.unwind.unwinder import Unwinder
+
+if TYPE_CHECKING:
+    from tinspect.backends.signal_stack_sources import SignalStackSource
+    from tinspect.backends.supervisor import Arrest
+    from tinspect.model.crash import Instruction
+    from tinspect.model.doctor import DoctorCheck
+    from tinspect.model.whatis import WhatIs
+
+# Backends are imported where they are opened: each command pays for its own alone.
 
 
 class Knowledge:
@@ -130,11 +126,23 @@ class Inspector:
         self, addresses: Sequence[int], options: AttachOptions, progress: Progress = no_progress
     ) -> tuple[WhatIs, ...]:
         """What each address is, at the moment of one capture."""
+        from tinspect.analyses import whatis as whatis_analysis
+
         snapshot, tools = self.capture(options, progress)
         report = build_report(snapshot, tools, options)
         memory = self._backend.target.memory if self._backend is not None else snapshot.memory
         context = build_context(snapshot, tools)
         return tuple(whatis_analysis.explain(context, report, memory, address) for address in addresses)
+
+    def instructions(self, pc: int) -> tuple[Instruction, ...]:
+        """The code around ``pc`` as the target last reported on has it; nothing is stopped for it. () when it cannot be read."""
+        from tinspect.analyses.instructions import instructions_around
+
+        if self._backend is None or self._knowledge is None:
+            return ()
+        target = self._backend.target
+        symbols = SymbolTable(target.modules, self._knowledge.symbols)
+        return instructions_around(target.memory, symbols, target.architecture.name, pc)
 
     def _tools(self, snapshot: Snapshot, backend: Backend, knowledge: Knowledge, libc: Libc | None) -> Tools:
         symbols = SymbolTable(snapshot.modules, knowledge.symbols)
@@ -153,7 +161,14 @@ class Inspector:
                 return CallStack(thread.tid, (), "its registers are not known", complete=False)
             return unwinder.unwind(thread.tid, thread.registers, stack)
 
-        return Tools(symbols, libc, unwind, backend.scanner, thread_locals=variables_of_symbols(knowledge.symbols))
+        return Tools(
+            symbols,
+            libc,
+            unwind,
+            backend.scanner,
+            thread_locals=variables_of_symbols(knowledge.symbols),
+            variables=DebugVariables(symbols, unwinder),
+        )
 
 
 def attach(pid: int) -> Inspector:
@@ -163,18 +178,29 @@ def attach(pid: int) -> Inspector:
 
 def open_core_file(core: str | Path | BinaryIO, executable: str | None = None, sysroot: str | None = None) -> Inspector:
     """A core dump; ``core`` and ``executable`` may come in either order."""
+    from tinspect.backends.core import open_core
+
     return Inspector(lambda _: open_core(core, executable, sysroot))
 
 
 def _open_process(pid: int, options: AttachOptions) -> Backend:
     timeout_ms = int(options.timeout * 1000)
     if options.passive:
+        from tinspect.backends.passive import open_passive
+        from tinspect.backends.running_process import open_running
+
         return open_passive(open_running(pid, TargetKind.PASSIVE), timeout_ms if options.stop_busy else None)
-    return open_live(pid, _signal_stack_source(options.altstack, timeout_ms), StopOptions(options.tids, timeout_ms))
+    from tinspect.backends.live import open_live
+    from tinspect.backends.stopping import StopOptions
+
+    signal_stacks = _signal_stack_source(options.altstack, timeout_ms)
+    return open_live(pid, signal_stacks, StopOptions(options.tids, timeout_ms))
 
 
 def _signal_stack_source(mode: AltstackMode, timeout_ms: int) -> SignalStackSource:
     """What no option asks for must not touch the target: the best way there is (auto) never is injection."""
+    from tinspect.backends.signal_stack_sources import ByBpf, ByInjection, NotAsked
+
     match mode:
         case AltstackMode.OFF:
             return NotAsked()
@@ -234,17 +260,26 @@ def whatis(
 
 def write_snapshot(pid: int, path: str, options: SnapshotOptions, progress: Progress = no_progress) -> SnapshotSummary:
     """Captures a running process in one stop, and writes it as an ELF core."""
-    wanted = AttachOptions(altstack=options.altstack, timeout=options.timeout)
     with attach(pid) as inspector:
-        snapshot, _ = inspector.capture(
-            wanted,
-            progress,
-            lambda target: snapshot_plan(target, touched_pages(pid), heap=options.heap, full=options.full),
-        )
-        progress("writing", 0, None)
-        size = snapshot_file.write_snapshot(
-            snapshot, Path(path), full=options.full, compress="zstd" if options.compress else None
-        )
+        return _write_snapshot(inspector, pid, path, options, progress)
+
+
+def _write_snapshot(
+    inspector: Inspector, pid: int, path: str, options: SnapshotOptions, progress: Progress
+) -> SnapshotSummary:
+    from tinspect.backends import snapshot_file
+    from tinspect.backends.snapshot_plan import snapshot_plan, touched_pages
+
+    wanted = AttachOptions(altstack=options.altstack, timeout=options.timeout)
+    snapshot, _ = inspector.capture(
+        wanted,
+        progress,
+        lambda target: snapshot_plan(target, touched_pages(pid), heap=options.heap, full=options.full),
+    )
+    progress("writing", 0, None)
+    size = snapshot_file.write_snapshot(
+        snapshot, Path(path), full=options.full, compress="zstd" if options.compress else None
+    )
     return SnapshotSummary(
         path=path,
         file_size=size,
@@ -257,6 +292,8 @@ def write_snapshot(pid: int, path: str, options: SnapshotOptions, progress: Prog
 
 def doctor(pid: int | None) -> tuple[DoctorCheck, ...]:
     """What this machine and these rights allow, and what they allow with one process."""
+    from tinspect.backends.machine import check_machine, check_process
+
     return (*check_machine(), *(check_process(pid) if pid is not None else ()))
 
 
@@ -267,18 +304,22 @@ def run_command(
     deliver: Callable[[ProcessReport, str], None],
 ) -> int:
     """Runs a program under supervision; ``deliver`` gets each report and why it was made. The status is the program's own."""
+    from tinspect.backends import launch
 
     def attend(arrest: Arrest) -> None:
-        if run.output is not None:
-            write_snapshot(arrest.pid, run.output, SnapshotOptions(altstack=options.altstack, timeout=options.timeout))
-            return
-        with Inspector(lambda look: launch.ArrestedBackend(_open_process(arrest.pid, look), arrest)) as inspector:
-            deliver(inspector.report(options), _why(arrest))
+        with Inspector(lambda wanted: launch.ArrestedBackend(_open_process(arrest.pid, wanted), arrest)) as inspector:
+            if run.output is None:
+                deliver(inspector.report(options), _why(arrest))
+            else:
+                wanted = SnapshotOptions(altstack=options.altstack, timeout=options.timeout)
+                _write_snapshot(inspector, arrest.pid, run.output, wanted, no_progress)
 
     return launch.run_command(command, attend, signals=run.signals, after=run.after, children=run.children)
 
 
 def _why(arrest: Arrest) -> str:
+    from tinspect.formats.siginfo import signal_name
+
     if arrest.signal is None:
         return f"process {arrest.pid} as it runs: time is up."
     name = signal_name(arrest.signal.number)

@@ -1,5 +1,5 @@
-/* Spawning and joining: one thread, scopes of one and of eight. Raw pthreads and the runtime, one a process: the first to run
- * leaves its stacks in glibc's cache for the second. */
+/* Spawning and joining: one thread, scopes of one and of eight. Raw pthreads and the runtime, one a process: the first
+ * to run leaves its stacks in glibc's cache for the second. */
 #include <pthread.h>
 #include <string.h>
 

@@ -162,7 +162,7 @@ def scope_registry(data: bytes) -> None:
     fields = registry.parse_fields(data, header)
     for arena in registry.parse_arenas(data, header)[:64]:
         registry.used_slots(arena, header)
-        for record in registry.parse_records(data, arena, fields.get(arena.kind, ())):
+        for record in registry.parse_records(data, arena, fields.get(arena.kind, {})):
             record.text("name")
             record.link("parent")
 

@@ -146,6 +146,16 @@ def test_the_program_goes_on_when_the_look_fails(tmp_path: Path) -> None:
     assert find_core(tmp_path, pid).exists()
 
 
+def test_the_program_dies_its_own_death_when_the_supervisor_is_killed_meanwhile(tmp_path: Path) -> None:
+    process = start("--killed", "--", build("core_crash"), "null", 1, cwd=tmp_path)
+    # The pipe ends with the program, which inherited it, not with the supervisor.
+    output, _ = process.communicate("\n", timeout=30)
+    assert process.returncode == -signal.SIGKILL
+    crash = report_of_core(find_core(tmp_path, int(output.split()[1]))).crash
+    assert crash
+    assert (crash.verdict, crash.address) == ("null-dereference", 0x18)
+
+
 def test_control_z_stops_the_job_and_control_c_ends_the_program() -> None:
     """A shell's view: the job stops, goes on in the foreground, and ends by the command's own death."""
     program = 'trap "echo resumed" CONT; echo ready; while :; do sleep 0.02; done'
@@ -179,3 +189,18 @@ def _read_until(terminal: int, last: bytes) -> bytes:
             break
         said += piece
     return said
+
+
+def test_a_snapshot_of_the_death_can_be_kept_instead(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    command = [sys.executable, "-m", "tinspect", "run", "-o", str(kept), "--", str(build("core_crash")), "null", "2"]
+    done = subprocess.run(
+        command, input="\n", capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 128 + signal.SIGSEGV
+    [tid] = [int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("crash ")]
+    report = report_of_core(kept)
+    assert report.crash
+    assert (report.crash.tid, report.crash.verdict, report.crash.address) == (tid, "null-dereference", 0x18)
+    assert report.threads[0].thread.name == "crasher"

@@ -18,7 +18,7 @@ from tinspect.model.address import AddressRange
 from tinspect.model.crash import Crash
 from tinspect.model.report import ProcessReport
 from tinspect.model.source import Source
-from tinspect.model.stack import SignalStackState
+from tinspect.model.stack import GuardKind, SignalStackState
 
 
 def crash_of(folder: Path, way: str) -> tuple[Crash, CrashProgram, ProcessReport]:
@@ -64,6 +64,19 @@ def test_an_overflow_names_the_guard_it_hit(tmp_path: Path) -> None:
     assert crash.address is not None
     assert low - 4096 <= crash.address < low
     assert f"guard {low - 4096:#x}-{low:#x}, {low - crash.address:,} bytes below the end of the stack" in crash.message
+
+
+def test_an_overflow_of_the_main_thread_is_told_by_the_kernels_gap(tmp_path: Path) -> None:
+    crash, program, report = crash_of(tmp_path, "main:overflow")
+    assert crash.tid == program.pid
+    assert crash.verdict == "stack-overflow"
+    entry = report.threads[0]
+    assert entry.guard
+    assert entry.guard.kind is GuardKind.KERNEL_GAP
+    assert entry.stack
+    assert crash.address is not None
+    # RLIMIT_STACK is not in the core: the fault lies below what was mapped, within the 256 pages that the kernel keeps free.
+    assert 0 < entry.stack.range.low - crash.address <= 256 * 4096
 
 
 def test_an_overflow_whose_handler_aborted_is_an_overflow(tmp_path: Path) -> None:

@@ -1,9 +1,6 @@
 /* Parking. Names follow std::thread's tests where there is one. */
 #include "threads.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 static void test_park_unpark_before(void)
 {
     for (int i = 0; i < 10; i++) {
@@ -99,39 +96,6 @@ static void unpark_of_a_joined_thread_is_stale(void)
     finish(next);
 }
 
-static _Atomic int handled;
-
-static void on_signal(int number)
-{
-    (void)number;
-    atomic_fetch_add(&handled, 1);
-}
-
-static void *park_once(void *context)
-{
-    (void)context;
-    ti_park();
-    CHECK_EQUAL(atomic_load(&handled), 5);
-    return NULL;
-}
-
-static void park_survives_signals(void)
-{
-    struct sigaction action = {.sa_handler = on_signal}; /* no SA_RESTART */
-    sigaction(SIGUSR1, &action, NULL);
-    ti_thread thread = start(park_once, NULL);
-    await_sleeping(thread, TI_WAIT_PARK, NULL);
-    pthread_t target = (pthread_t)ti_get(ti_thread_find(thread)->pthread);
-    for (int i = 0; i < 5; i++) {
-        pthread_kill(target, SIGUSR1);
-        while (atomic_load(&handled) != i + 1) {
-            sched_yield();
-        }
-    }
-    CHECK_EQUAL(ti_unpark(thread), TI_OK);
-    finish(thread);
-}
-
 struct rally {
     ti_thread main;
     int ball;
@@ -192,5 +156,5 @@ static void every_thread_has_its_own_token(void)
 TEST_MAIN(TEST(test_park_unpark_before), TEST(test_park_unpark_called_other_thread),
           TEST(test_park_timeout_unpark_before), TEST(test_park_timeout_unpark_not_called),
           TEST(test_park_timeout_unpark_called_other_thread), TEST(tokens_do_not_add_up),
-          TEST(a_timed_out_park_leaves_no_trace), TEST(unpark_of_a_joined_thread_is_stale), TEST(park_survives_signals),
-          TEST(a_rally_by_tokens), TEST(every_thread_has_its_own_token))
+          TEST(a_timed_out_park_leaves_no_trace), TEST(unpark_of_a_joined_thread_is_stale), TEST(a_rally_by_tokens),
+          TEST(every_thread_has_its_own_token))

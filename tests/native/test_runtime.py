@@ -75,3 +75,10 @@ def test_native(programs: dict[str, Path], variant: str, program: str, test: str
         [programs[variant] / program, test], capture_output=True, text=True, timeout=100, check=False, env=environment
     )
     assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_scopes_wait_for_their_destructors(programs: dict[str, Path]) -> None:
+    programs.setdefault("plain", build("plain"))
+    command = [str(programs["plain"] / "test_scope_ends"), "implicit_join_waits_for_destructors"]
+    subprocess.run(command, check=True, env=os.environ | {"TI_TEST_SCOPES": "100000"}, timeout=110)

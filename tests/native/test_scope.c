@@ -1,20 +1,10 @@
-/* Scopes: what crossbeam's, rayon's and Rust's scope tests pin, and what goes beyond them. */
+/* Scopes: what crossbeam's, rayon's and Rust's scope tests pin. */
 #include <pthread.h>
-#include <setjmp.h>
-#include <signal.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "harness.h"
 #include "tinspect/runtime.h"
-
-static void quiet(const ti_panic_view *view)
-{
-    (void)view;
-}
 
 static void *nothing(void *context)
 {
@@ -77,79 +67,6 @@ static void counter(void)
     _Atomic int count = 0;
     CHECK_EQUAL(ti_scope_run("counter", 0, counter_body, &count, NULL, NULL), TI_OK);
     CHECK_EQUAL(count, 10);
-}
-
-static void *add_and_panic(void *context)
-{
-    add_one(context);
-    ti_panic("child panicked");
-    return NULL;
-}
-
-static void *counter_panic_body(ti_scope scope, void *context)
-{
-    ti_thread thread;
-    CHECK_EQUAL(ti_spawn(scope, NULL, add_and_panic, context, &thread), TI_OK);
-    CHECK_EQUAL(ti_join(thread, NULL, NULL), TI_EPANIC);
-    for (int i = 0; i < 10; i++) {
-        CHECK_EQUAL(spawn(scope, add_one, context), TI_OK);
-    }
-    return NULL;
-}
-
-/* A panic taken by an explicit join does not fail the scope. */
-static void counter_panic(void)
-{
-    ti_set_panic_hook(quiet);
-    _Atomic int count = 0;
-    ti_panics *panics = NULL;
-    CHECK_EQUAL(ti_scope_run("counter_panic", 0, counter_panic_body, &count, NULL, &panics), TI_OK);
-    CHECK_EQUAL(count, 11);
-}
-
-static void *panic_twice_body(ti_scope scope, void *context)
-{
-    CHECK_EQUAL(spawn(scope, add_and_panic, context), TI_OK);
-    CHECK_EQUAL(spawn(scope, add_and_panic, context), TI_OK);
-    return NULL;
-}
-
-static void panic_twice(void)
-{
-    ti_set_panic_hook(quiet);
-    _Atomic int count = 0;
-    ti_panics *panics = NULL;
-    CHECK_EQUAL(ti_scope_run(NULL, 0, panic_twice_body, &count, NULL, &panics), TI_EPANIC);
-    CHECK_EQUAL(ti_panics_count(panics), 2);
-    CHECK_EQUAL(count, 2);
-    ti_panics_free(panics);
-}
-
-static void *panic_many_body(ti_scope scope, void *context)
-{
-    for (int i = 0; i < 3; i++) {
-        CHECK_EQUAL(spawn(scope, add_and_panic, context), TI_OK);
-        CHECK_EQUAL(spawn(scope, add_one, context), TI_OK);
-    }
-    ti_panic("the body as well");
-    return NULL;
-}
-
-/* All panics are kept: the body's first, then the children's; siblings ran on. */
-static void panic_many(void)
-{
-    ti_set_panic_hook(quiet);
-    _Atomic int count = 0;
-    ti_panics *panics = NULL;
-    ti_panic_view view;
-    CHECK_EQUAL(ti_scope_run(NULL, 0, panic_many_body, &count, NULL, &panics), TI_EPANIC);
-    CHECK_EQUAL(ti_panics_count(panics), 4);
-    CHECK_EQUAL(count, 6);
-    CHECK_EQUAL(ti_panics_at(panics, 0, &view), TI_OK);
-    CHECK(strcmp(view.message, "the body as well") == 0);
-    CHECK_EQUAL(ti_panics_at(panics, 3, &view), TI_OK);
-    CHECK(strcmp(view.message, "child panicked") == 0);
-    ti_panics_free(panics);
 }
 
 struct nested {
@@ -285,118 +202,6 @@ static void linear_stack_growth(void)
     CHECK_EQUAL(count, 3000);
 }
 
-static void run_scope_that_panics(void *context)
-{
-    CHECK_EQUAL(ti_scope_run("panics", 0, panic_twice_body, context, NULL, NULL), TI_EINVAL);
-}
-
-static void panic_propagate_spawn(void)
-{
-    ti_set_panic_hook(quiet);
-    _Atomic int count = 0;
-    ti_panics *panics = NULL;
-    CHECK_EQUAL(ti_catch(run_scope_that_panics, &count, &panics), TI_EPANIC);
-    CHECK_EQUAL(ti_panics_count(panics), 2);
-    ti_panics_free(panics);
-}
-
-static void *panic_body(ti_scope scope, void *context)
-{
-    (void)scope;
-    ti_panic("%s", (const char *)context);
-    return NULL;
-}
-
-static void run_scope_whose_body_panics(void *context)
-{
-    ti_scope_run("body panics", 0, panic_body, context, NULL, NULL);
-}
-
-static void panic_propagate_scope(void)
-{
-    ti_set_panic_hook(quiet);
-    ti_panics *panics = NULL;
-    ti_panic_view view;
-    CHECK_EQUAL(ti_catch(run_scope_whose_body_panics, "Hello, world!", &panics), TI_EPANIC);
-    CHECK_EQUAL(ti_panics_at(panics, 0, &view), TI_OK);
-    CHECK(strcmp(view.message, "Hello, world!") == 0);
-    ti_panics_free(panics);
-}
-
-static void *spawn_panicking(void *context)
-{
-    CHECK_EQUAL(spawn(((struct nested *)context)->outer, add_and_panic, &((struct nested *)context)->count), TI_OK);
-    return NULL;
-}
-
-static void *panic_nested_body(ti_scope scope, void *context)
-{
-    ((struct nested *)context)->outer = scope;
-    CHECK_EQUAL(spawn(scope, spawn_panicking, context), TI_OK);
-    return NULL;
-}
-
-static void panic_propagate_nested_spawn(void)
-{
-    ti_set_panic_hook(quiet);
-    struct nested nested = {0};
-    ti_panics *panics = NULL;
-    CHECK_EQUAL(ti_scope_run(NULL, 0, panic_nested_body, &nested, NULL, &panics), TI_EPANIC);
-    CHECK_EQUAL(ti_panics_count(panics), 1);
-    ti_panics_free(panics);
-}
-
-static void *inner_panics_body(ti_scope scope, void *context)
-{
-    (void)scope;
-    ti_scope_run("inner", 0, panic_body, context, NULL, NULL);
-    return NULL;
-}
-
-static void panic_propagate_nested_scope_spawn(void)
-{
-    ti_set_panic_hook(quiet);
-    ti_panics *panics = NULL;
-    CHECK_EQUAL(ti_scope_run("outer", 0, inner_panics_body, "deep", NULL, &panics), TI_EPANIC);
-    CHECK_EQUAL(ti_panics_count(panics), 1);
-    ti_panics_free(panics);
-}
-
-static void *panic_then_spawn(ti_scope scope, void *context)
-{
-    CHECK_EQUAL(spawn(scope, add_one, context), TI_OK);
-    CHECK_EQUAL(spawn(scope, add_and_panic, context), TI_OK);
-    CHECK_EQUAL(spawn(scope, add_one, context), TI_OK);
-    return NULL;
-}
-
-static void panic_propagate_still_execute_1_2(void)
-{
-    ti_set_panic_hook(quiet);
-    _Atomic int count = 0;
-    ti_panics *panics = NULL;
-    CHECK_EQUAL(ti_scope_run(NULL, 0, panic_then_spawn, &count, NULL, &panics), TI_EPANIC);
-    CHECK_EQUAL(count, 3);
-    ti_panics_free(panics);
-}
-
-static void *spawn_then_panic(ti_scope scope, void *context)
-{
-    CHECK_EQUAL(spawn(scope, add_one, context), TI_OK);
-    ti_panic("the body");
-    return NULL;
-}
-
-static void panic_propagate_still_execute_3_4(void)
-{
-    ti_set_panic_hook(quiet);
-    _Atomic int count = 0;
-    ti_panics *panics = NULL;
-    CHECK_EQUAL(ti_scope_run(NULL, 0, spawn_then_panic, &count, NULL, &panics), TI_EPANIC);
-    CHECK_EQUAL(count, 1);
-    ti_panics_free(panics);
-}
-
 struct mixed {
     _Atomic int outer_count;
     ti_scope outer;
@@ -425,161 +230,6 @@ static void mixed_lifetime_scope(void)
     struct mixed mixed = {0};
     CHECK_EQUAL(ti_scope_run("outer", 0, mixed_outer, &mixed, NULL, NULL), TI_OK);
     CHECK_EQUAL(mixed.outer_count, 2);
-}
-
-static _Atomic int dropped;
-static void drop_slowly(void *value)
-{
-    (void)value;
-    for (int i = 0; i < 20; i++) {
-        ti_yield();
-    }
-    atomic_fetch_add(&dropped, 1);
-}
-
-static void *results_body(ti_scope scope, void *context)
-{
-    ti_spawn_options options = TI_SPAWN_OPTIONS;
-    options.drop_result = drop_slowly;
-    ti_thread thread;
-    CHECK_EQUAL(ti_spawn(scope, &options, nothing, context, &thread), TI_OK);
-    CHECK_EQUAL(ti_spawn(scope, &options, nothing, context, NULL), TI_OK);
-    CHECK_EQUAL(ti_spawn(scope, &options, nothing, context, &thread), TI_OK);
-    CHECK_EQUAL(ti_detach(thread), TI_OK);
-    return NULL;
-}
-
-static void scoped_threads_drop_result_before_join(void)
-{
-    int value;
-    CHECK_EQUAL(ti_scope_run(NULL, 0, results_body, &value, NULL, NULL), TI_OK);
-    CHECK_EQUAL(dropped, 3);
-}
-
-static ti_scope drop_scope;
-static _Atomic int drop_count;
-static void drop_and_spawn(void *value)
-{
-    (void)value;
-    CHECK_EQUAL(spawn(drop_scope, add_one, &drop_count), TI_OK);
-}
-
-static void *result_spawns_body(ti_scope scope, void *context)
-{
-    drop_scope = scope;
-    ti_spawn_options options = TI_SPAWN_OPTIONS;
-    options.drop_result = drop_and_spawn;
-    ti_thread thread;
-    CHECK_EQUAL(ti_spawn(scope, &options, nothing, context, &thread), TI_OK);
-    CHECK_EQUAL(ti_spawn(scope, &options, nothing, context, NULL), TI_OK);
-    return NULL;
-}
-
-static void a_results_destructor_may_spawn(void)
-{
-    CHECK_EQUAL(ti_scope_run(NULL, 0, result_spawns_body, NULL, NULL, NULL), TI_OK);
-    CHECK_EQUAL(drop_count, 2);
-}
-
-static pthread_key_t slow_key;
-static void slow_destructor(void *value)
-{
-    for (int i = 0; i < 3; i++) {
-        sched_yield();
-    }
-    atomic_fetch_sub((_Atomic int *)value, 1);
-}
-
-static void *leave_a_destructor(void *context)
-{
-    atomic_fetch_add((_Atomic int *)context, 1);
-    pthread_setspecific(slow_key, context);
-    return NULL;
-}
-
-static void *destructors_body(ti_scope scope, void *context)
-{
-    for (int i = 0; i < 2; i++) {
-        CHECK_EQUAL(spawn(scope, leave_a_destructor, context), TI_OK);
-    }
-    return NULL;
-}
-
-/* Beyond Rust: the implicit join waits for thread-local destructors. */
-static void implicit_join_waits_for_destructors(void)
-{
-    const char *rounds = getenv("TI_TEST_SCOPES");
-    long count = rounds == NULL ? 2000 : atol(rounds);
-    CHECK_EQUAL(pthread_key_create(&slow_key, slow_destructor), 0);
-    for (long i = 0; i < count; i++) {
-        _Atomic int pending = 0;
-        CHECK_EQUAL(ti_scope_run(NULL, 0, destructors_body, &pending, NULL, NULL), TI_OK);
-        CHECK_EQUAL(pending, 0);
-    }
-}
-
-static void *join_orders_body(ti_scope scope, void *context)
-{
-    ti_thread thread;
-    CHECK_EQUAL(ti_spawn(scope, NULL, leave_a_destructor, context, &thread), TI_OK);
-    CHECK_EQUAL(ti_join(thread, NULL, NULL), TI_OK);
-    CHECK_EQUAL(*(_Atomic int *)context, 0);
-    return NULL;
-}
-
-static void join_orders_after_tls_destructors(void)
-{
-    CHECK_EQUAL(pthread_key_create(&slow_key, slow_destructor), 0);
-    for (int i = 0; i < 100; i++) {
-        _Atomic int pending = 0;
-        CHECK_EQUAL(ti_scope_run(NULL, 0, join_orders_body, &pending, NULL, NULL), TI_OK);
-    }
-}
-
-static _Atomic int scopes_in_destructors;
-static void scope_in_destructor(void *value)
-{
-    _Atomic int count = 0;
-    (void)value;
-    CHECK(ti_current().id != 0);
-    CHECK_EQUAL(ti_scope_run("in a destructor", 0, counter_body, &count, NULL, NULL), TI_OK);
-    CHECK_EQUAL(count, 10);
-    atomic_fetch_add(&scopes_in_destructors, 1);
-}
-
-static void *leave_a_scope_for_later(void *context)
-{
-    pthread_setspecific(slow_key, context);
-    return NULL;
-}
-
-static void *later_body(ti_scope scope, void *context)
-{
-    CHECK_EQUAL(spawn(scope, leave_a_scope_for_later, context), TI_OK);
-    return NULL;
-}
-
-static void scopes_work_inside_destructors(void)
-{
-    CHECK_EQUAL(pthread_key_create(&slow_key, scope_in_destructor), 0);
-    CHECK_EQUAL(ti_scope_run(NULL, 0, later_body, &dropped, NULL, NULL), TI_OK);
-    CHECK_EQUAL(scopes_in_destructors, 1);
-}
-
-static void *spawn_from_destructor_body(ti_scope scope, void *context)
-{
-    drop_scope = scope;
-    CHECK_EQUAL(spawn(scope, leave_a_scope_for_later, context), TI_OK);
-    return NULL;
-}
-
-static void a_thread_local_destructor_may_spawn(void)
-{
-    CHECK_EQUAL(pthread_key_create(&slow_key, drop_and_spawn), 0);
-    for (int i = 1; i <= 100; i++) {
-        CHECK_EQUAL(ti_scope_run(NULL, 0, spawn_from_destructor_body, &dropped, NULL, NULL), TI_OK);
-        CHECK_EQUAL(drop_count, i);
-    }
 }
 
 static void *close_body(ti_scope scope, void *context)
@@ -630,48 +280,6 @@ static void stop_token(void)
     CHECK_EQUAL(ti_scope_run(NULL, 0, stop_body, &scope, NULL, NULL), TI_OK);
 }
 
-static void *fail_fast_body(ti_scope scope, void *context)
-{
-    ((struct nested *)context)->outer = scope;
-    CHECK_EQUAL(spawn(scope, work_until_stopped, &((struct nested *)context)->outer), TI_OK);
-    CHECK_EQUAL(spawn(scope, add_and_panic, context), TI_OK);
-    CHECK_EQUAL(ti_scope_wait_stop(scope, TI_FOREVER), TI_ESTOPPED);
-    CHECK_EQUAL(spawn(scope, add_one, context), TI_ECLOSED);
-    return NULL;
-}
-
-static void fail_fast_stops_and_closes(void)
-{
-    ti_set_panic_hook(quiet);
-    struct nested nested = {0};
-    ti_panics *panics = NULL;
-    CHECK_EQUAL(ti_scope_run(NULL, TI_SCOPE_FAIL_FAST, fail_fast_body, &nested, NULL, &panics), TI_EPANIC);
-    CHECK_EQUAL(ti_panics_count(panics), 1);
-    ti_panics_free(panics);
-}
-
-static void *exit_early(void *context)
-{
-    add_one(context);
-    pthread_exit(NULL);
-}
-
-static void *exit_body(ti_scope scope, void *context)
-{
-    ti_thread thread;
-    CHECK_EQUAL(spawn(scope, exit_early, context), TI_OK);
-    CHECK_EQUAL(ti_spawn(scope, NULL, exit_early, context, &thread), TI_OK);
-    CHECK_EQUAL(ti_join(thread, NULL, NULL), TI_ETERMINATED);
-    return NULL;
-}
-
-static void pthread_exit_in_a_scope(void)
-{
-    _Atomic int count = 0;
-    CHECK_EQUAL(ti_scope_run(NULL, 0, exit_body, &count, NULL, NULL), TI_OK);
-    CHECK_EQUAL(count, 2);
-}
-
 struct owner_exit {
     _Atomic int running;
     _Atomic int let_go;
@@ -689,40 +297,6 @@ static void *hold_until_let_go(void *context)
     return NULL;
 }
 
-static void *let_go_later(void *context)
-{
-    struct owner_exit *state = context;
-    for (int i = 0; i < 50; i++) {
-        ti_yield();
-    }
-    atomic_store(&state->let_go, 1);
-    return NULL;
-}
-
-static void *exit_from_body(ti_scope scope, void *context)
-{
-    CHECK_EQUAL(spawn(scope, hold_until_let_go, context), TI_OK);
-    CHECK_EQUAL(spawn(scope, let_go_later, context), TI_OK);
-    pthread_exit(NULL);
-}
-
-static void *own_a_scope_and_exit(void *context)
-{
-    ti_scope_run(NULL, 0, exit_from_body, context, NULL, NULL);
-    return NULL;
-}
-
-/* The owner's frames are unwound only after its children have ended. */
-static void pthread_exit_from_the_body_joins(void)
-{
-    struct owner_exit state = {0};
-    ti_thread thread;
-    CHECK_EQUAL(ti_spawn((ti_scope){0}, NULL, own_a_scope_and_exit, &state, &thread), TI_OK);
-    CHECK_EQUAL(ti_join(thread, NULL, NULL), TI_ETERMINATED);
-    CHECK_EQUAL(state.running, 0);
-    CHECK_EQUAL(state.let_go, 1);
-}
-
 static void *wait_in_body(ti_scope scope, void *context)
 {
     CHECK_EQUAL(spawn(scope, hold_until_let_go, context), TI_OK);
@@ -734,106 +308,6 @@ static void *own_a_scope(void *context)
 {
     atomic_store(&scope_owner, pthread_self());
     return (void *)(intptr_t)ti_scope_run(NULL, 0, wait_in_body, context, NULL, NULL);
-}
-
-/* Cancelling an owner that waits for its children abandons nobody. */
-static void cancel_of_a_joining_owner(void)
-{
-    struct owner_exit state = {0};
-    ti_thread thread;
-    CHECK_EQUAL(ti_spawn((ti_scope){0}, NULL, own_a_scope, &state, &thread), TI_OK);
-    while (atomic_load(&state.running) == 0) {
-        ti_yield();
-    }
-    pthread_cancel(atomic_load(&scope_owner));
-    CHECK_EQUAL(ti_join_until(thread, ti_deadline_after(5000000), NULL, NULL), TI_ETIMEDOUT);
-    atomic_store(&state.let_go, 1);
-    ti_status status = ti_join(thread, NULL, NULL);
-    CHECK(status == TI_OK || status == TI_ETERMINATED);
-    CHECK_EQUAL(state.running, 0);
-}
-
-/* Runs `function` in a child process; its status, and what it wrote to stderr. */
-static int outcome_of(void (*function)(void), char *words, size_t room)
-{
-    int ends[2];
-    CHECK_EQUAL(pipe(ends), 0);
-    pid_t child = fork();
-    if (child == 0) {
-        struct rlimit no_core = {0, 0};
-        setrlimit(RLIMIT_CORE, &no_core);
-        dup2(ends[1], STDERR_FILENO);
-        close(ends[0]);
-        close(ends[1]);
-        function();
-        _exit(0);
-    }
-    close(ends[1]);
-    size_t length = 0;
-    ssize_t got;
-    while (length + 1 < room && (got = read(ends[0], words + length, room - 1 - length)) > 0) {
-        length += (size_t)got;
-    }
-    words[length] = 0;
-    close(ends[0]);
-    int status = 0;
-    CHECK_EQUAL(waitpid(child, &status, 0), child);
-    return status;
-}
-
-static jmp_buf way_out;
-static void *jump_body(ti_scope scope, void *context)
-{
-    (void)scope;
-    (void)context;
-    longjmp(way_out, 1);
-}
-
-__attribute__((noinline)) static void scope_in_a_deep_frame(void)
-{
-    volatile char room[4096];
-    room[0] = 0;
-    ti_scope_run(NULL, 0, jump_body, (void *)room, NULL, NULL);
-}
-
-static void run_longjmp(void)
-{
-    if (setjmp(way_out) == 0) {
-        scope_in_a_deep_frame();
-    }
-    ti_scope_run(NULL, 0, empty_body, NULL, NULL, NULL);
-}
-
-static void longjmp_out_of_a_scope_is_fatal(void)
-{
-    char words[2048];
-    int status = outcome_of(run_longjmp, words, sizeof words);
-    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-    CHECK(strstr(words, "left by longjmp") != NULL);
-}
-
-static void *jump_in_thread(void *context)
-{
-    (void)context;
-    if (setjmp(way_out) == 0) {
-        scope_in_a_deep_frame();
-    }
-    return NULL;
-}
-
-static void run_longjmp_in_thread(void)
-{
-    ti_thread thread;
-    ti_spawn((ti_scope){0}, NULL, jump_in_thread, NULL, &thread);
-    ti_join(thread, NULL, NULL);
-}
-
-static void ending_inside_a_scope_is_fatal(void)
-{
-    char words[2048];
-    int status = outcome_of(run_longjmp_in_thread, words, sizeof words);
-    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-    CHECK(strstr(words, "ended inside of a scope") != NULL);
 }
 
 static void *unpark_owner(void *context)
@@ -935,15 +409,7 @@ static void enter_and_leave(void)
     CHECK_EQUAL(count, 1);
 }
 
-TEST_MAIN(TEST(scope_empty), TEST(join), TEST(counter), TEST(counter_panic), TEST(panic_twice), TEST(panic_many),
-          TEST(nesting), TEST(join_nested), TEST(scope_divide_and_conquer), TEST(linear_stack_growth),
-          TEST(panic_propagate_spawn), TEST(panic_propagate_scope), TEST(panic_propagate_nested_spawn),
-          TEST(panic_propagate_nested_scope_spawn), TEST(panic_propagate_still_execute_1_2),
-          TEST(panic_propagate_still_execute_3_4), TEST(mixed_lifetime_scope),
-          TEST(scoped_threads_drop_result_before_join), TEST(a_results_destructor_may_spawn),
-          TEST(implicit_join_waits_for_destructors), TEST(join_orders_after_tls_destructors),
-          TEST(scopes_work_inside_destructors), TEST(a_thread_local_destructor_may_spawn),
-          TEST(close_refuses_new_spawns), TEST(stop_token), TEST(fail_fast_stops_and_closes),
-          TEST(pthread_exit_in_a_scope), TEST(pthread_exit_from_the_body_joins), TEST(cancel_of_a_joining_owner),
-          TEST(longjmp_out_of_a_scope_is_fatal), TEST(ending_inside_a_scope_is_fatal),
-          TEST(scopes_leave_unpark_tokens_alone), TEST(siblings_may_join_each_other), TEST(enter_and_leave))
+TEST_MAIN(TEST(scope_empty), TEST(join), TEST(counter), TEST(nesting), TEST(join_nested),
+          TEST(scope_divide_and_conquer), TEST(linear_stack_growth), TEST(mixed_lifetime_scope),
+          TEST(close_refuses_new_spawns), TEST(stop_token), TEST(scopes_leave_unpark_tokens_alone),
+          TEST(siblings_may_join_each_other), TEST(enter_and_leave))

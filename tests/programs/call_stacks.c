@@ -1,5 +1,5 @@
-// Threads that stand still in every kind of call stack an unwinder must follow. Prints "KIND TID" for each, then "ready"; every thread waits in pause.
-// Built with several sets of flags by tests/integration/test_unwind.py.
+// Threads that stand still in every kind of call stack an unwinder must follow. Prints "KIND TID" for each, then
+// "ready"; every thread waits in pause. Built with several sets of flags by tests/integration/test_unwind.py.
 #define _GNU_SOURCE
 #include <alloca.h>
 #include <pthread.h>
@@ -17,13 +17,15 @@
 
 static sem_t arrived;
 
-static void announce(const char *kind) {
+static void announce(const char *kind)
+{
     printf("%s %ld\n", kind, syscall(SYS_gettid));
     fflush(stdout);
     sem_post(&arrived);
 }
 
-static NOINLINE void stand_still(const char *kind) {
+static NOINLINE void stand_still(const char *kind)
+{
     announce(kind);
     for (;;) {
         pause();
@@ -32,40 +34,56 @@ static NOINLINE void stand_still(const char *kind) {
 }
 
 // Plain calls, with values that live in callee-saved registers across them.
-static NOINLINE long inner(long a, long b) {
+static NOINLINE long inner(long a, long b)
+{
     long sum = a * b;
     stand_still("plain");
     return sum + a - b;
 }
-static NOINLINE long middle(long a) {
+static NOINLINE long middle(long a)
+{
     long x = a + 1, y = a * 3, z = a ^ 5;
     long r = inner(x, y);
     KEEP();
     return r + x + y + z;
 }
-static void *plain(void *argument) { return (void *)(middle((long)argument) + 1); }
+static void *plain(void *argument)
+{
+    return (void *)(middle((long)argument) + 1);
+}
 
-static NOINLINE long recurse(long depth) {
+static NOINLINE long recurse(long depth)
+{
     volatile char filler[48];
     filler[depth % 48] = (char)depth;
-    if (depth == 0) stand_still("recursion");
+    if (depth == 0) {
+        stand_still("recursion");
+    }
     long r = recurse(depth - 1);
     return r + filler[depth % 48];
 }
-static void *recursion(void *argument) { return (void *)recurse((long)argument); }
+static void *recursion(void *argument)
+{
+    return (void *)recurse((long)argument);
+}
 
 // A frame whose size only the frame pointer knows.
-static NOINLINE long variable_frame(long size) {
+static NOINLINE long variable_frame(long size)
+{
     char *room = alloca((size_t)size);
     memset(room, 1, (size_t)size);
     KEEP();
     stand_still("alloca");
     return room[size - 1];
 }
-static void *alloca_thread(void *argument) { return (void *)variable_frame((long)argument); }
+static void *alloca_thread(void *argument)
+{
+    return (void *)variable_frame((long)argument);
+}
 
 // A realigned frame: the CFA is found by an expression, or through a saved argument pointer.
-static NOINLINE long aligned_frame(long seed) {
+static NOINLINE long aligned_frame(long seed)
+{
     _Alignas(64) volatile char block[128];
     block[seed % 128] = 1;
     char *room = alloca((size_t)seed);
@@ -74,69 +92,93 @@ static NOINLINE long aligned_frame(long seed) {
     stand_still("aligned");
     return block[0] + room[0];
 }
-static void *aligned_thread(void *argument) { return (void *)aligned_frame((long)argument); }
+static void *aligned_thread(void *argument)
+{
+    return (void *)aligned_frame((long)argument);
+}
 
 // The call of a function that never returns is the last instruction: the return address is past the end of the caller.
-static NOINLINE __attribute__((noreturn)) void never(long value) {
+static NOINLINE __attribute__((noreturn)) void never(long value)
+{
     volatile long kept = value;
     stand_still("noreturn");
     _exit((int)kept);
 }
-static NOINLINE __attribute__((noreturn)) void calls_never(long value) { never(value + 1); }
-static void *noreturn_thread(void *argument) { calls_never((long)argument); }
+static NOINLINE __attribute__((noreturn)) void calls_never(long value)
+{
+    never(value + 1);
+}
+static void *noreturn_thread(void *argument)
+{
+    calls_never((long)argument);
+}
 
 static __thread const char *signal_kind;
-static void on_signal(int number) {
+static void on_signal(int number)
+{
     volatile int kept = number;
     stand_still(signal_kind);
     (void)kept;
 }
-static void use_alternate_stack(void) {
+static void use_alternate_stack(void)
+{
     stack_t stack = {.ss_size = 65536};
     stack.ss_sp = mmap(NULL, stack.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (stack.ss_sp == MAP_FAILED || sigaltstack(&stack, NULL)) abort();
+    if (stack.ss_sp == MAP_FAILED || sigaltstack(&stack, NULL)) {
+        abort();
+    }
 }
-static NOINLINE long raises(long value) {
+static NOINLINE long raises(long value)
+{
     long kept = value * 7;
     syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGUSR1);
     KEEP();
     return kept;
 }
-static void *alternate(void *argument) {
+static void *alternate(void *argument)
+{
     use_alternate_stack();
     signal_kind = "altstack";
     return (void *)raises((long)argument);
 }
-static NOINLINE long raises_usr2(long value) {
+static NOINLINE long raises_usr2(long value)
+{
     long kept = value * 7;
     syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGUSR2);
     KEEP();
     return kept;
 }
-static void *same_stack(void *argument) {
+static void *same_stack(void *argument)
+{
     signal_kind = "handler";
     return (void *)raises_usr2((long)argument);
 }
 
 static void (*volatile nowhere)(void);
-static NOINLINE long calls_null(long value) {
+static NOINLINE long calls_null(long value)
+{
     volatile long kept = value;
     nowhere();
     KEEP();
     return kept;
 }
-static void *null_call(void *argument) {
+static void *null_call(void *argument)
+{
     use_alternate_stack();
     signal_kind = "null_call";
     return (void *)calls_null((long)argument);
 }
 
-static void start(void *(*routine)(void *), long argument) {
+static void start(void *(*routine)(void *), long argument)
+{
     pthread_t thread;
-    if (pthread_create(&thread, NULL, routine, (void *)argument)) abort();
+    if (pthread_create(&thread, NULL, routine, (void *)argument)) {
+        abort();
+    }
 }
 
-int main(void) {
+int main(void)
+{
     struct sigaction action = {.sa_handler = on_signal};
     sem_init(&arrived, 0, 0);
     sigaction(SIGUSR2, &action, NULL);
@@ -151,6 +193,8 @@ int main(void) {
     start(alternate, 5);
     start(same_stack, 6);
     start(null_call, 7);
-    for (int i = 0; i < 8; i++) sem_wait(&arrived);
+    for (int i = 0; i < 8; i++) {
+        sem_wait(&arrived);
+    }
     stand_still("ready\nmain");
 }

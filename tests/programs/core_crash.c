@@ -147,6 +147,8 @@ int main(int count, char **arguments)
 {
     hold(count > 3 ? strtoul(arguments[3], NULL, 10) : 0);
     way = count > 1 ? arguments[1] : "wait";
+    bool by_main = !strncmp(way, "main:", 5);
+    way += by_main ? 5 : 0;
     long threads = count > 2 ? atol(arguments[2]) : 2;
     setvbuf(stdout, NULL, _IOLBF, 0);
     printf("main %d\n", (int)getpid());
@@ -162,6 +164,9 @@ int main(int count, char **arguments)
         }
     }
     pthread_barrier_wait(&told);
+    if (by_main) {
+        crash(NULL);
+    }
     pthread_t crasher;
     if (pthread_create(&crasher, &attributes, crash, NULL)) {
         return 3;

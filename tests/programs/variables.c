@@ -1,5 +1,5 @@
-// Says where its variables lie: "local FUNCTION NAME ADDRESS SIZE", "tls NAME ADDRESS SIZE", "global NAME ADDRESS SIZE",
-// "pointer THREAD_POINTER"; then "ready", and waits in pause at the end of a few calls.
+// Says where its variables lie: "local FUNCTION NAME ADDRESS SIZE", "tls NAME ADDRESS SIZE", "global NAME ADDRESS
+// SIZE", "pointer THREAD_POINTER"; then "ready", and waits in pause at the end of a few calls.
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,22 +24,29 @@ struct point global_corner = {.x = 2, .y = 3};
 
 static void *volatile kept[64];
 static int kept_count;
-static void keep(void *address) { kept[kept_count++ % 64] = address; }
+static void keep(void *address)
+{
+    kept[kept_count++ % 64] = address;
+}
 
-#define LOCAL(function, variable)                                                                                                          \
-    do {                                                                                                                                   \
-        keep((void *)&(variable));                                                                                                         \
-        printf("local %s %s %lx %zu\n", function, #variable, (unsigned long)&(variable), sizeof(variable));                               \
+#define LOCAL(function, variable)                                                                                      \
+    do {                                                                                                               \
+        keep((void *)&(variable));                                                                                     \
+        printf("local %s %s %lx %zu\n", function, #variable, (unsigned long)&(variable), sizeof(variable));            \
     } while (0)
 #define PLACE(kind, variable) printf(kind " %s %lx %zu\n", #variable, (unsigned long)&(variable), sizeof(variable))
 
-static __attribute__((noinline)) void stand_still(void) {
+static __attribute__((noinline)) void stand_still(void)
+{
     puts("ready");
     fflush(stdout);
-    for (;;) pause();
+    for (;;) {
+        pause();
+    }
 }
 
-static __attribute__((noinline)) int inner(int parameter, const char *text) {
+static __attribute__((noinline)) int inner(int parameter, const char *text)
+{
     int number = parameter * 2;
     struct point here = {.x = number, .y = 9, .label = text};
     long table[5] = {1, 2, 3, 4, parameter};
@@ -56,7 +63,8 @@ static __attribute__((noinline)) int inner(int parameter, const char *text) {
     return number + here.x + (int)table[4];
 }
 
-static __attribute__((noinline)) int outer(double value) {
+static __attribute__((noinline)) int outer(double value)
+{
     double square = value * value;
     int seven = 7;
     LOCAL("outer", square);
@@ -65,7 +73,8 @@ static __attribute__((noinline)) int outer(double value) {
     return result + (int)square + seven;
 }
 
-int main(void) {
+int main(void)
+{
     int status = 3;
     pointing = &global_number;
     zeroed[1] = 9;

@@ -1,6 +1,7 @@
 /*
  * One thread of every kind that the report must tell the truth about. Each says of itself, as one JSON object a line,
- * what pthread_getattr_np, sigaltstack and the address of its own local say; a line of kind "ready" follows when all of them wait.
+ * what pthread_getattr_np, sigaltstack and the address of its own local say; a line of kind "ready" follows when all of
+ * them wait.
  */
 #define _GNU_SOURCE
 #include <alloca.h>

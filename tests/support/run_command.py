@@ -1,11 +1,12 @@
 """Runs a command under supervision in a process of its own, because supervision takes over signals; tells what it saw as JSON lines
-on stderr. usage: run_command.py [--on N] [--after S] [--children] [--report] -- COMMAND"""
+on stderr. usage: run_command.py [--on N] [--after S] [--children] [--fail] [--killed] -- COMMAND"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -44,15 +45,18 @@ def main() -> int:
     parser.add_argument("--after", type=float)
     parser.add_argument("--children", action="store_true")
     parser.add_argument("--fail", action="store_true")
+    parser.add_argument("--killed", action="store_true")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
 
     def failing(arrest: Arrest) -> None:
+        if options.killed:
+            os.kill(os.getpid(), signal.SIGKILL)
         raise RuntimeError("attend failed")
 
     return run_command(
         options.command,
-        failing if options.fail else attend,
+        failing if options.fail or options.killed else attend,
         signals=frozenset(options.on),
         after=options.after,
         children=options.children,

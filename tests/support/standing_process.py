@@ -25,18 +25,24 @@ class StandingProcess:
         self.pid = self.process.pid
         self.tids: dict[str, int] = {"main": self.pid}
         self.lines: list[list[str]] = []
+        try:
+            self._read()
+            if wait_in_pause:
+                self._wait(time.monotonic() + 20)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             if line.strip() == "ready":
-                break
+                return
             fields = line.split()
             self.lines.append(fields)
             if len(fields) == 2 and fields[1].isdecimal():
                 self.tids[fields[0]] = int(fields[1])
-        else:
-            raise AssertionError("the program ended before it was ready")
-        if wait_in_pause:
-            self._wait(time.monotonic() + 20)
+        raise AssertionError("the program ended before it was ready")
 
     def _wait(self, deadline: float) -> None:
         for tid in self.tids.values():

@@ -14,6 +14,7 @@ from tinspect.analyses import (
     scopes,
     signal_stack_findings,
     signal_stacks,
+    source_lines,
     stack_findings,
     stack_references,
     stacks,
@@ -24,7 +25,9 @@ from tinspect.analyses import (
 )
 from tinspect.analyses.context import Context
 from tinspect.analyses.findings import sort_findings
+from tinspect.analyses.reference_names import Names
 from tinspect.analyses.tls_variables import ThreadLocal, VariablesOf
+from tinspect.analyses.variables import NoVariables, Variables
 from tinspect.libc.protocol import Libc, LibcThreads
 from tinspect.model.address import AddressRange
 from tinspect.model.frame import CallStack
@@ -64,6 +67,7 @@ class Tools:
     scanner: WordScanner | None = None
     registries: tuple[int, ...] = ()
     thread_locals: VariablesOf = no_variables
+    variables: Variables = field(default_factory=NoVariables)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,9 @@ def build_report(snapshot: Snapshot, tools: Tools, options: AttachOptions) -> Pr
     gaps = (*others, *context.libc_threads.gaps, *altstack_gaps, *measured.gaps, *runtime.gaps, *tls.gaps)
     return ProcessReport(
         target=_target_info(snapshot, tools.libc),
-        threads=tuple(_thread_report(parts, thread, tls.threads) for thread in _wanted_threads(snapshot, options)),
+        threads=tuple(
+            _thread_report(parts, thread, tls.threads, options) for thread in _wanted_threads(snapshot, options)
+        ),
         tls_keys=tls.keys,
         references=references,
         scopes=runtime.scopes,
@@ -155,7 +161,8 @@ def _references(parts: _Parts, tools: Tools, options: AttachOptions) -> tuple[St
     if Section.REFS not in options.sections:
         return ()
     facts = stack_references.Facts(parts.stacks.bounds, parts.guards, parts.signal_stacks, parts.runtime.scopes)
-    return stack_references.analyze(parts.context, facts, tools.scanner if options.heap else None)
+    names = Names(parts.context, tools.variables, tools.thread_locals)
+    return stack_references.analyze(parts.context, facts, names, tools.scanner if options.heap else None)
 
 
 def _findings(parts: _Parts) -> tuple[Finding, ...]:
@@ -170,10 +177,12 @@ def _wanted_threads(snapshot: Snapshot, options: AttachOptions) -> tuple[Thread,
     return tuple(t for t in snapshot.threads if options.tids is None or t.tid in options.tids)
 
 
-def _thread_report(parts: _Parts, thread: Thread, tls: Mapping[int, ThreadTls]) -> ThreadReport:
+def _thread_report(parts: _Parts, thread: Thread, tls: Mapping[int, ThreadTls], options: AttachOptions) -> ThreadReport:
     context = parts.context
     descriptor = context.descriptor(thread)
     call_stack = context.call_stacks.get(thread.tid)
+    if call_stack is not None and (options.tids is not None or thread.signal is not None):
+        call_stack = source_lines.analyze(call_stack, context.symbols)
     innermost = call_stack.frames[0] if call_stack is not None and call_stack.frames else None
     return ThreadReport(
         thread=thread,

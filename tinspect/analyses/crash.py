@@ -10,7 +10,7 @@ from tinspect.analyses.context import Context
 from tinspect.analyses.instructions import instructions_around
 from tinspect.errors import MemoryUnreadable
 from tinspect.formats.siginfo import code_name, describe_code, signal_name
-from tinspect.model.crash import Crash
+from tinspect.model.crash import Crash, Instruction
 from tinspect.model.stack import GuardRegion, StackBounds
 from tinspect.model.thread import SignalStop, Thread
 from tinspect.target.memory import find_word, read_c_string, read_uint32
@@ -50,8 +50,13 @@ def analyze(context: Context, bounds: Mapping[int, StackBounds], guards: Mapping
         code=stop.code,
         code_name=None if stop.code is None else code_name(stop.number, stop.code),
         address=stop.address,
-        instructions=instructions_around(context, thread.registers.pc) if thread.registers else (),
+        instructions=_instructions(context, thread.registers.pc) if thread.registers else (),
     )
+
+
+def _instructions(context: Context, pc: int) -> tuple[Instruction, ...]:
+    snapshot = context.snapshot
+    return instructions_around(snapshot.memory, context.symbols, snapshot.architecture.name, pc)
 
 
 def _judge(

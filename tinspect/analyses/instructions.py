@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tinspect.analyses.context import Context
 from tinspect.errors import MemoryUnreadable
 from tinspect.model.crash import Instruction
+from tinspect.symbols.protocol import Symbolizer
+from tinspect.target.memory import MemoryReader
 
 _BEFORE = 6
 _AFTER = 8
@@ -16,13 +17,15 @@ _REACH = 1 << 16
 _LONGEST = 16
 
 
-def instructions_around(context: Context, pc: int) -> tuple[Instruction, ...]:
+def instructions_around(
+    memory: MemoryReader, symbols: Symbolizer, architecture: str, pc: int
+) -> tuple[Instruction, ...]:
     """A few instructions before ``pc`` (where its function's start is known and they lead to it), the one there, and a few after.
     () when the code cannot be read or capstone is missing."""
-    start = _known_start(context, pc)
-    decoded = _decode(context, start, pc - start + _LONGEST * (_AFTER + 1))
+    start = _known_start(symbols, pc)
+    decoded = _decode(memory, architecture, start, pc - start + _LONGEST * (_AFTER + 1))
     if not any(address == pc for address, _, _ in decoded):
-        decoded = _decode(context, pc, _LONGEST * (_AFTER + 1))
+        decoded = _decode(memory, architecture, pc, _LONGEST * (_AFTER + 1))
     index = next((number for number, entry in enumerate(decoded) if entry[0] == pc), None)
     if index is None:
         return ()
@@ -30,26 +33,26 @@ def instructions_around(context: Context, pc: int) -> tuple[Instruction, ...]:
     return tuple(Instruction(address, data, text, address == pc) for address, data, text in shown)
 
 
-def _known_start(context: Context, pc: int) -> int:
-    hit = context.symbols.find_symbol(pc)
+def _known_start(symbols: Symbolizer, pc: int) -> int:
+    hit = symbols.find_symbol(pc)
     return hit.address if hit and hit.is_function and 0 <= pc - hit.address <= _REACH else pc
 
 
-def _decode(context: Context, start: int, size: int) -> list[tuple[int, bytes, str]]:
-    code = _readable_code(context, start, size)
+def _decode(memory: MemoryReader, architecture: str, start: int, size: int) -> list[tuple[int, bytes, str]]:
+    code = _readable_code(memory, start, size)
     if not code:
         return []
     return [
         (entry.address, bytes(entry.bytes), f"{entry.mnemonic} {entry.op_str}".strip())
-        for entry in _disassembled(context.snapshot.architecture.name, code, start)
+        for entry in _disassembled(architecture, code, start)
     ]
 
 
-def _readable_code(context: Context, start: int, size: int) -> bytes:
+def _readable_code(memory: MemoryReader, start: int, size: int) -> bytes:
     """As much from ``start`` on as can be read, down to nothing: the code may end with its mapping."""
     while size >= 1:
         try:
-            return context.snapshot.memory.read(start, size)
+            return memory.read(start, size)
         except (MemoryUnreadable, ValueError):
             size //= 2
     return b""

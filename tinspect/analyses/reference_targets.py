@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 
 from tinspect.analyses.context import Context
-from tinspect.model.address import AddressRange
-from tinspect.model.frame import CallStack
-from tinspect.model.stack import CachedStack, GuardRegion, SignalStack, StackBounds
+from tinspect.model.address import AddressRange, merged
+from tinspect.model.stack import GuardRegion, SignalStack, StackBounds
 from tinspect.model.thread import Thread
+
+# A scan compares every word with every range it looks for: it looks for a few large ones; what lies between destinations is dropped.
+_MOST_SEARCHED = 16
+_AT_ENTRY = 9  # linux/auxvec.h
+_ENTRY_CODE = 64  # _start is shorter in every libc
 
 
 class Region(StrEnum):
@@ -29,8 +34,9 @@ class Destination:
     """One range a reference may point into.
 
     ``tid`` is its thread (of a cached stack: None). ``live_from`` is the lowest address in use: the stack pointer less the red zone
-    (None when it is not known, ``range.high`` when nothing of it is in use). ``frames_end`` is where call frames end and what lies above
-    them begins: thread-local storage and descriptor, or the program's arguments and environment.
+    (None when it is not known, the end of the range when nothing of it is in use). ``frames_end`` is where call frames end and what
+    lies above them begins: thread-local storage and descriptor, or the program's arguments and environment. ``bases`` are the
+    addresses that libc and the program know the whole by: where the stack begins, with its guard and without.
     """
 
     range: AddressRange
@@ -38,9 +44,7 @@ class Destination:
     tid: int | None
     live_from: int | None
     frames_end: int
-    block_low: int
-    call_stack: CallStack | None = None
-    cached: CachedStack | None = None
+    bases: tuple[int, ...]
 
 
 class Destinations:
@@ -53,18 +57,28 @@ class Destinations:
         guards: Mapping[int, GuardRegion],
         signal_stacks: Mapping[int, SignalStack],
     ) -> None:
-        wanted = [*_of_threads(context, bounds, guards, signal_stacks), *_of_cached(context)]
+        wanted = [*_of_threads(context, bounds, guards, signal_stacks), *_of_cached(context, bounds)]
         self._entries = _disjoint(wanted)
         self._lows = [entry.range.low for entry in self._entries]
-        self._ranges = tuple(entry.range for entry in self._entries)
-
-    def __iter__(self) -> Iterator[Destination]:
-        return iter(self._entries)
+        self._own: defaultdict[int | None, list[AddressRange]] = defaultdict(list)
+        for entry in self._entries:
+            self._own[entry.tid].append(entry.range)
+        self._frames_end = {entry.tid: entry.frames_end for entry in wanted if entry.region is Region.STACK}
+        self._searched = _clustered([entry.range for entry in self._entries])
 
     @property
     def ranges(self) -> tuple[AddressRange, ...]:
-        """The ranges alone, sorted and disjoint: what a scan looks for."""
-        return self._ranges
+        """The ranges alone, sorted and disjoint."""
+        return tuple(entry.range for entry in self._entries)
+
+    def searched(self, tid: int | None) -> tuple[AddressRange, ...]:
+        """What a scan of thread ``tid``'s words looks for: a few ranges that cover all destinations but the thread's own."""
+        own = self._own[tid] if tid is not None else []
+        return tuple(part for area in self._searched for part in without(area, own))
+
+    def frames_end(self, tid: int) -> int | None:
+        """Where the call frames on thread ``tid``'s stack end; None when its stack is not known."""
+        return self._frames_end.get(tid)
 
     def find(self, value: int) -> Destination | None:
         """The destination that ``value`` points into, or None."""
@@ -72,6 +86,33 @@ class Destinations:
         if index < 0 or value not in self._entries[index].range:
             return None
         return self._entries[index]
+
+
+def without(area: AddressRange, taken: Sequence[AddressRange]) -> Iterator[AddressRange]:
+    """The parts of ``area`` that none of ``taken`` (sorted, disjoint) covers."""
+    low = area.low
+    for hole in taken[max(bisect_right(taken, AddressRange(area.low, area.low)) - 1, 0) :]:
+        if hole.low >= area.high:
+            break
+        if hole.low > low:
+            yield AddressRange(low, hole.low)
+        low = max(low, hole.high)
+    if low < area.high:
+        yield AddressRange(low, area.high)
+
+
+def _clustered(ranges: Sequence[AddressRange]) -> tuple[AddressRange, ...]:
+    """At most _MOST_SEARCHED ranges that cover ``ranges``: apart where the widest gaps are."""
+    joined = merged(ranges)
+    gaps = sorted((after.low - before.high for before, after in pairwise(joined)), reverse=True)
+    least = gaps[_MOST_SEARCHED - 1] if len(gaps) >= _MOST_SEARCHED else 0
+    result: list[AddressRange] = []
+    for area in joined:
+        if result and area.low - result[-1].high <= least:
+            result[-1] = AddressRange(result[-1].low, area.high)
+        else:
+            result.append(area)
+    return tuple(result)
 
 
 def _of_threads(
@@ -83,35 +124,47 @@ def _of_threads(
     for thread in context.snapshot.threads:
         signal_stack = signal_stacks.get(thread.tid)
         if signal_stack is not None and signal_stack.range is not None:
-            yield _of_signal_stack(context, thread, signal_stack.range)
-        area, guard = bounds.get(thread.tid), guards.get(thread.tid)
-        if area is not None:
-            yield _of_stack(context, thread, area.range)
+            area = signal_stack.range
+            live = _live_from(context, thread, area)
+            yield Destination(
+                area, Region.ALTSTACK, thread.tid, area.high if live is None else live, area.high, (area.low,)
+            )
+        stack, guard = bounds.get(thread.tid), guards.get(thread.tid)
+        if stack is not None:
+            yield _of_stack(context, thread, stack.range)
         if guard is not None and guard.range is not None:
-            low = guard.range.low
-            yield Destination(guard.range, Region.GUARD, thread.tid, None, guard.range.high, low)
-
-
-def _of_signal_stack(context: Context, thread: Thread, area: AddressRange) -> Destination:
-    live = _live_from(context, thread, area)
-    stack = context.call_stacks.get(thread.tid)
-    return Destination(
-        area, Region.ALTSTACK, thread.tid, area.high if live is None else live, area.high, area.low, stack
-    )
+            yield Destination(guard.range, Region.GUARD, thread.tid, None, guard.range.high, (guard.range.low,))
 
 
 def _of_stack(context: Context, thread: Thread, area: AddressRange) -> Destination:
-    call_stack = context.call_stacks.get(thread.tid)
-    ends = (
-        [frame.cfa for frame in call_stack.frames if frame.cfa is not None and frame.cfa in area] if call_stack else []
-    )
     descriptor = context.descriptor(thread)
     end = descriptor.address if descriptor is not None and descriptor.address in area else area.high
     block = descriptor.stack_block.low if descriptor is not None and descriptor.stack_block is not None else area.low
-    if call_stack is not None and call_stack.complete and ends:
-        end = min(end, max(ends))
-    live = _live_from(context, thread, area)
-    return Destination(area, Region.STACK, thread.tid, live, end, block, call_stack)
+    outermost = _end_of_frames(context, thread, area)
+    return Destination(
+        area,
+        Region.STACK,
+        thread.tid,
+        _live_from(context, thread, area),
+        end if outermost is None else min(end, outermost),
+        (area.low, block),
+    )
+
+
+def _end_of_frames(context: Context, thread: Thread, area: AddressRange) -> int | None:
+    """Where the outermost frame ends, when unwinding came so far."""
+    call_stack = context.call_stacks.get(thread.tid)
+    if call_stack is None:
+        return None
+    if thread.is_main:
+        # The program's entry code runs right below what the kernel put on the stack: argument count, arguments, environment.
+        entry = context.snapshot.facts.auxv.get(_AT_ENTRY, 0)
+        for frame in call_stack.frames:
+            if (entry <= frame.pc < entry + _ENTRY_CODE or frame.function == "_start") and frame.sp in area:
+                return frame.sp
+    if not call_stack.complete:
+        return None
+    return max((frame.cfa for frame in call_stack.frames if frame.cfa is not None and frame.cfa in area), default=None)
 
 
 def _live_from(context: Context, thread: Thread, area: AddressRange) -> int | None:
@@ -124,12 +177,26 @@ def _live_from(context: Context, thread: Thread, area: AddressRange) -> int | No
     return max(area.low, min(inside) - red_zone) if inside else None
 
 
-def _of_cached(context: Context) -> Iterator[Destination]:
+def _of_cached(context: Context, bounds: Mapping[int, StackBounds]) -> Iterator[Destination]:
+    above = _bytes_above_frames(context, bounds)
     for cached in context.libc_threads.cached:
-        end = cached.descriptor if cached.descriptor is not None else cached.range.high
-        yield Destination(
-            cached.range, Region.CACHED_STACK, None, cached.range.high, end, cached.range.low, None, cached
-        )
+        end = cached.descriptor - above if cached.descriptor is not None else cached.range.high
+        area = cached.range
+        bases = (area.low, area.low + cached.guard_size)
+        yield Destination(area, Region.CACHED_STACK, None, area.high, max(end, area.low), bases)
+
+
+def _bytes_above_frames(context: Context, bounds: Mapping[int, StackBounds]) -> int:
+    """Bytes between the outermost frame and the descriptor, which static thread-local storage takes: the same in every thread."""
+    found = []
+    for thread in context.snapshot.threads:
+        stack, descriptor = bounds.get(thread.tid), context.descriptor(thread)
+        if stack is None or descriptor is None or descriptor.address not in stack.range:
+            continue
+        outermost = _end_of_frames(context, thread, stack.range)
+        if outermost is not None and outermost <= descriptor.address:
+            found.append(descriptor.address - outermost)
+    return min(found, default=0)
 
 
 _PRIORITY = {Region.ALTSTACK: 0, Region.GUARD: 1, Region.STACK: 2, Region.CACHED_STACK: 3}

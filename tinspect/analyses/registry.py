@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from tinspect.errors import FormatError, MemoryUnreadable
@@ -20,8 +20,11 @@ _FIRST_PAGE = 4096
 _MOST_TABLES = 1 << 20
 # The note's head and padded owner: Elf64_Nhdr {namesz, descsz, type}, then "tinspect".
 _NOTE = struct.pack("<III12s", len(form.NOTE_OWNER) + 1, 8, form.NOTE_TYPE, form.NOTE_OWNER.encode())
+# Each copy of the library has one registry: more are a sign of something else.
+_MOST_REGISTRIES = 64
 # Threads may be born between the plan and the stop: their slots are copied as well.
 _SPARE_SLOTS = 64
+_MOST_NAMED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,11 @@ def find_registries(target: Target, symbols: Symbolizer) -> tuple[tuple[int, ...
     for mapping in target.mappings:
         if mapping.name == form.MAPPING_NAME and _begins_registry(target.memory, mapping.range.low):
             found[mapping.range.low] = None
-    return tuple(found), tuple(gaps)
+    if len(found) > _MOST_REGISTRIES:
+        gaps.append(
+            Gap("scopes", f"{len(found):,} registries of the runtime were found: {_MOST_REGISTRIES} were read.")
+        )
+    return tuple(found)[:_MOST_REGISTRIES], tuple(gaps)
 
 
 def _anchors(target: Target, symbols: Symbolizer) -> Iterator[int]:
@@ -142,22 +149,39 @@ def _read_tables(memory: MemoryReader, address: int) -> tuple[form.Header, bytes
 def _read_registry(memory: MemoryReader, address: int, gaps: list[Gap]) -> RegistryRecords:
     header, tables = _read_tables(memory, address)
     fields = form.parse_fields(tables, header)
-    records: list[form.Record] = []
-    for arena in form.parse_arenas(tables, header):
+    arenas = form.parse_arenas(tables, header)
+    # By kind and id: an id is given out once, so a second record of the same id is none.
+    records: dict[tuple[int, int], form.Record] = {}
+    for arena in arenas:
         size = form.used_slots(arena, header) * arena.stride
         if arena.kind not in fields or not size:
             continue
         try:
             data = memory.read(arena.address, size)
-        except (MemoryUnreadable, ValueError):
+        except MemoryUnreadable:
             gaps.append(Gap("scopes", f"{size} bytes of the runtime's registry at {arena.address:#x} cannot be read."))
             continue
-        records += form.parse_records(data, arena, fields[arena.kind])
-    torn = sum(record.torn for record in records)
+        for record in form.parse_records(data, arena, fields[arena.kind]):
+            records.setdefault((record.kind, record.id), record)
+    gaps += _contradictions(header, len(arenas), len(fields), records.values())
+    return RegistryRecords(address, header, tuple(records.values()))
+
+
+def _contradictions(header: form.Header, arenas: int, kinds: int, records: Collection[form.Record]) -> Iterator[Gap]:
+    """What the registry says that cannot be, or was on its way from one state to the next."""
+    if arenas < header.arena_count:
+        damaged = f"{header.arena_count - arenas:,} of {header.arena_count:,} arenas"
+        yield Gap("scopes", f"the runtime's registry is damaged: {damaged} contradict its format and were left out.")
+    if not kinds:
+        yield Gap("scopes", "the runtime's registry is damaged: it does not say what its records look like.")
+    torn = [f"{_kind_word(record.kind)} {record.id}" for record in records if record.torn]
     if torn:
-        gaps.append(
-            Gap("scopes", f"{torn} records of the runtime's registry were being written: they are shown as torn.")
-        )
+        more = f" and {len(torn) - _MOST_NAMED:,} more" if len(torn) > _MOST_NAMED else ""
+        named = ", ".join(torn[:_MOST_NAMED])
+        yield Gap("scopes", f"records of the runtime's registry were being written and are torn: {named}{more}.")
     if header.epoch & 1:
-        gaps.append(Gap("scopes", "the runtime was giving out a record at that moment: one may be missing or new."))
-    return RegistryRecords(address, header, tuple(records))
+        yield Gap("scopes", "the runtime was giving out a record at that moment: one may be missing or new.")
+
+
+def _kind_word(kind: int) -> str:
+    return form.Kind(kind).name.lower() if kind in form.Kind.__members__.values() else f"kind-{kind}"

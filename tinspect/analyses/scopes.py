@@ -27,7 +27,10 @@ _PHASES = ("unknown", "body", "joining", "done")
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """Everything the registries told; ``by_tid`` are the living threads. Empty when the target does not use the runtime."""
+    """Everything the registries told, nothing when the target does not use the runtime.
+
+    ``by_tid`` are the living threads whose records were whole.
+    """
 
     by_tid: Mapping[int, RuntimeThread] = field(default_factory=dict)
     scopes: tuple[Scope, ...] = ()
@@ -42,7 +45,7 @@ def analyze(context: Context, registries: Sequence[int]) -> Runtime:
     found, gaps = read_registries(context.snapshot.memory, tuple(registries))
     readings = [_Reading(context, records) for records in found]
     return Runtime(
-        {thread.tid: thread for reading in readings for thread in reading.threads if thread.state not in _ENDED},
+        {thread.tid: thread for reading in readings for thread in reading.steady_threads()},
         tuple(scope for reading in readings for scope in reading.scopes()),
         tuple(lock for reading in readings for lock in reading.locks()),
         tuple(key for reading in readings for key in reading.named_keys()),
@@ -59,7 +62,6 @@ class _Reading:
         self._tids = {thread.namespace_tid or thread.tid: thread.tid for thread in context.snapshot.threads}
         self._records = records
         self._threads = {record.id: record for record in records.of_kind(Kind.THREAD)}
-        self._thread_addresses = {record.address: record.id for record in self._threads.values()}
         self.threads = tuple(self._thread(record) for record in self._threads.values())
 
     def _tid(self, identity: int) -> int | None:
@@ -86,6 +88,12 @@ class _Reading:
             panic_message=record.text("panic") or None,
         )
 
+    def steady_threads(self) -> Iterator[RuntimeThread]:
+        """The living threads whose records were not being written: what is half written is no fact."""
+        for thread in self.threads:
+            if thread.state not in _ENDED and not self._threads[thread.id].torn:
+                yield thread
+
     def scopes(self) -> Iterator[Scope]:
         """Every scope with its living children and its loans, by id."""
         children: dict[int, list[int]] = defaultdict(list)
@@ -101,7 +109,7 @@ class _Reading:
                 owner_tid=self._tid(record.link("owner")),
                 parent=record.link("parent") or None,
                 name=record.text("name"),
-                phase=_word(_PHASES, record.number("phase")),
+                phase="torn" if record.torn else _word(_PHASES, record.number("phase")),
                 running=record.number("running"),
                 panicked=bool(record.number("panicked")),
                 closed=bool(record.number("closed")),
@@ -130,6 +138,8 @@ class _Reading:
     def locks(self) -> Iterator[Lock]:
         """The named locks, with the threads that wait for them."""
         for record in self._records.of_kind(Kind.LOCK):
+            if record.torn:
+                continue
             address = record.number("address")
             waiting = (t.tid for t in self.threads if t.waits_address == address and t.state not in _ENDED)
             yield Lock(
@@ -145,11 +155,8 @@ class _Reading:
     def named_keys(self) -> Iterator[RuntimeKey]:
         """The thread-local keys the runtime made, by the names their program gave them."""
         for record in self._records.of_kind(Kind.KEY):
-            yield RuntimeKey(record.number("pthread_key"), record.text("name"), record.number("destructor"))
-
-    def joined_tid(self, address: int) -> int | None:
-        """The thread whose record lies at ``address``: what a joiner waits for."""
-        return self._tid(self._thread_addresses.get(address, 0))
+            if not record.torn:
+                yield RuntimeKey(record.number("pthread_key"), record.text("name"), record.number("destructor"))
 
     def findings(self) -> Iterator[Finding]:
         """Threads that ended behind the runtime's back, panics, and scopes that lost their owner."""

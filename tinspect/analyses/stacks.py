@@ -16,6 +16,7 @@ from tinspect.target.target import PageFlag, PageRun
 
 _CHUNK = 256 << 10
 _ZEROS = bytes(_CHUNK)
+_STRIPPED = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,5 +160,14 @@ def lowest_nonzero(memory: MemoryReader, area: AddressRange, sp: int | None) -> 
         for low in range(part.low, part.high, _CHUNK):
             data = memory.read(low, min(_CHUNK, part.high - low))
             if data != _ZEROS[: len(data)]:
-                return low + len(data) - len(data.lstrip(b"\0"))
+                return low + _first_nonzero(data)
     return sp
+
+
+def _first_nonzero(data: bytes) -> int:
+    """Where the first byte that is not zero stands. By pages first: comparing is far faster than stripping byte by byte."""
+    for start in range(0, len(data), _STRIPPED):
+        page = data[start : start + _STRIPPED]
+        if page != _ZEROS[: len(page)]:
+            return start + len(page) - len(page.lstrip(b"\0"))
+    return len(data)

@@ -57,23 +57,44 @@ def syscall_name(number: int, architecture: Architecture) -> str:
 def describe_syscall(state: SyscallState, architecture: Architecture) -> str:
     """The call as a C programmer would write it: ``futex(0x7f…, FUTEX_WAIT|FUTEX_PRIVATE_FLAG, 2, NULL)``."""
     name = syscall_name(state.number, architecture)
-    prototype = _prototypes().get(name)
-    if prototype is None:
+    if name not in _prototypes():
         return f"{name}({', '.join(hex(value) for value in state.arguments)})"
-    parameters = prototype[1]
-    if name == "futex" and not _futex_wants_all(state.arguments[1]):
-        parameters = parameters[:4]
     shown = [
         _describe_argument(name, kind, word, value)
-        for (kind, word), value in zip(parameters, state.arguments, strict=False)
+        for (kind, word), value in zip(_parameters(name, state), state.arguments, strict=False)
     ]
     return f"{name}({', '.join(shown)})"
+
+
+def pointer_arguments(state: SyscallState, architecture: Architecture) -> frozenset[str]:
+    """The names of the argument registers that hold pointers the kernel may use until the call returns."""
+    name = syscall_name(state.number, architecture)
+    parameters = _parameters(name, state)
+    return frozenset(
+        register
+        for register, (kind, word) in zip(architecture.syscall_arguments, parameters, strict=False)
+        if _is_pointer(kind, word)
+    )
+
+
+def _parameters(name: str, state: SyscallState) -> tuple[tuple[str, str], ...]:
+    """(type, name) of each argument the call takes; none for a call the tables don't have."""
+    prototype = _prototypes().get(name)
+    if prototype is None:
+        return ()
+    if name == "futex" and not _futex_wants_all(state.arguments[1]):
+        return prototype[1][:4]
+    return prototype[1]
+
+
+def _is_pointer(kind: str, word: str) -> bool:
+    return "*" in kind or word in {"addr", "start"}
 
 
 def _describe_argument(call: str, kind: str, word: str, value: int) -> str:
     if call == "futex" and word == "op":
         return _describe_futex_operation(value)
-    if "*" in kind or word in {"addr", "start"}:
+    if _is_pointer(kind, word):
         return hex(value) if value else "NULL"
     bits = 64 if kind in {"long", "unsigned long", "size_t", "ssize_t", "off_t", "loff_t", "u64"} else 32
     value &= (1 << bits) - 1
@@ -89,7 +110,13 @@ def _describe_futex_operation(value: int) -> str:
 
 
 def _futex_wants_all(operation: int) -> bool:
-    return operation & _FUTEX_COMMAND not in {0, 1}
+    """futex(2): uaddr2 and val3 are for those commands only that requeue or compare bits."""
+    return operation & _FUTEX_COMMAND not in {0, 1, 6, 7, 8}
+
+
+def is_shared_futex(state: SyscallState) -> bool:
+    """Whether a futex call names its word to every process (no FUTEX_PRIVATE_FLAG)."""
+    return not state.arguments[1] & _FUTEX_FLAGS[0][0]
 
 
 def is_futex_wait(state: SyscallState, architecture: Architecture) -> bool:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tinspect.analyses.context import Context
-from tinspect.analyses.syscalls import describe_syscall, find_syscall, is_futex_wait, syscall_name
+from tinspect.analyses.descriptor_index import DescriptorIndex
+from tinspect.analyses.syscalls import describe_syscall, find_syscall, is_futex_wait, is_shared_futex, syscall_name
 from tinspect.arch import Architecture
 from tinspect.errors import MemoryUnreadable
 from tinspect.model.frame import CallStack
@@ -48,26 +49,38 @@ def plan_capture(architecture: Architecture) -> CapturePlan:
 def analyze(context: Context, registry: Mapping[int, RuntimeThread] | None = None) -> dict[int, Waiter]:
     """What every waiting thread waits for, by tid. Threads that run user code are missing."""
     found = {}
+    descriptors = DescriptorIndex(context.libc_threads.descriptors.values())
+    tids = frozenset(thread.tid for thread in context.snapshot.threads)
     for thread in context.snapshot.threads:
         state = find_syscall(thread, context.snapshot.architecture)
         if state is None:
             continue
         waiter = _from_registry(context, (registry or {}).get(thread.tid), state)
-        found[thread.tid] = waiter or _wait_of(context, thread, state)
+        found[thread.tid] = waiter or _wait_of(context, descriptors, tids, thread, state)
     return found
 
 
-def _wait_of(context: Context, thread: Thread, state: SyscallState) -> Waiter:
+def _wait_of(
+    context: Context, descriptors: DescriptorIndex, tids: frozenset[int], thread: Thread, state: SyscallState
+) -> Waiter:
     architecture = context.snapshot.architecture
     name, words = syscall_name(state.number, architecture), describe_syscall(state, architecture)
     source = Source.KERNEL if thread.syscall is not None else Source.REGISTERS
     if not is_futex_wait(state, architecture):
         return Waiter(WaitKind.SYSCALL, source, None, None, name, words)
     address = state.arguments[0]
+    # pthread_join waits for a word in the other thread's descriptor. glibc's joins are its only waits there that are not private to the
+    # process: the word was the kernel's to clear (clone(2), CLONE_CHILD_CLEARTID) up to glibc 2.42; it is waited for alike since.
+    described = descriptors.find(address)
+    if described is not None and described.tid != thread.tid and is_shared_futex(state):
+        return Waiter(WaitKind.JOIN, source, address, described.tid, name, words)
     kind = _futex_kind(context.call_stacks.get(thread.tid))
     if kind is WaitKind.FUTEX:
         return Waiter(kind, source, address, None, name, words)
-    return Waiter(kind, Source.UNWIND, address, _owner(context, kind, address), name, words)
+    if kind is WaitKind.JOIN:
+        return Waiter(kind, Source.UNWIND, address, described.tid if described is not None else None, name, words)
+    owner = _lock_owner(context, address) if kind is WaitKind.MUTEX else None
+    return Waiter(kind, Source.UNWIND, address, owner if owner in tids else None, name, words)
 
 
 def _futex_kind(call_stack: CallStack | None) -> WaitKind:
@@ -82,23 +95,16 @@ def _futex_kind(call_stack: CallStack | None) -> WaitKind:
     return WaitKind.FUTEX
 
 
-def _owner(context: Context, kind: WaitKind, address: int) -> int | None:
-    """The thread that must act first: the lock's holder, or the thread that is joined."""
-    tids = {thread.tid for thread in context.snapshot.threads}
-    if kind is WaitKind.JOIN:
-        # Both libcs join by waiting on a word inside the other thread's descriptor.
-        joined = (d for d in context.libc_threads.descriptors.values() if d.address <= address < d.address + d.size)
-        return next((d.tid for d in joined), None)
-    if kind is not WaitKind.MUTEX or context.libc is None:
+def _lock_owner(context: Context, address: int) -> int | None:
+    """The tid that the lock at ``address`` names, where its memory was captured."""
+    if context.libc is None:
         return None
     offset, mask = _OWNER.get(context.libc.info.name, (0, 0))
     try:
         owner = read_uint32(context.snapshot.memory, address + offset) & mask
     except MemoryUnreadable:
         return None
-    if context.libc.info.name == "musl" and owner == _MUSL_NORMAL:
-        return None
-    return owner if owner in tids else None
+    return None if context.libc.info.name == "musl" and owner == _MUSL_NORMAL else owner
 
 
 def _from_registry(context: Context, runtime: RuntimeThread | None, state: SyscallState) -> Waiter | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,6 +30,10 @@ from tinspect.target.memory import MemoryReader, read_c_string
 from tinspect.target.plan import CapturePlan
 from tinspect.target.scan import ReaderScanner
 from tinspect.target.target import PageFlag, PageRun, ProcessFacts, Snapshot, TargetKind
+
+# More images than any process loads; a hostile core can name as many as it likes, and each is looked for.
+_MODULE_LIMIT = 4096
+_GAP_LIMIT = 100
 
 
 class CoreBackend:
@@ -123,12 +128,12 @@ def _build_snapshot(image: CoreImage, executable: Path | None, sysroot: Path | N
     missing = (*missing_ranges(image.segments), *((mapping.range, 0) for mapping in unlisted))
     memory = PartedMemory((*held_parts(image), *parts_from_files(missing, file_mappings(mappings), modules, files)))
     threads, thread_gaps = build_threads(image.notes, image.architecture, note.threads if note else None)
-    for module in modules:
+    for module in islice(modules, _MODULE_LIMIT):
         files.open_image(module)  # now, so that what does not fit is told
     gaps = (
         *image.gaps,
         *thread_gaps,
-        *files.gaps,
+        *_folded(files.gaps),
         *_stack_gaps(threads, mappings, memory),
         *(note.gaps if note else ()),
     )
@@ -147,6 +152,13 @@ def _build_snapshot(image: CoreImage, executable: Path | None, sysroot: Path | N
         pause_us=note.pause_us if note else None,
         gaps=gaps,
     )
+
+
+def _folded(gaps: tuple[Gap, ...]) -> tuple[Gap, ...]:
+    """The first gaps, and a count of the others: a core may name thousands of files that are not here."""
+    if len(gaps) <= _GAP_LIMIT:
+        return gaps
+    return (*gaps[:_GAP_LIMIT], Gap(gaps[0].what, f"{len(gaps) - _GAP_LIMIT:,} more files are missing or do not fit."))
 
 
 def _finders(executable: Path | None, sysroot: Path | None) -> Iterable[module_files.Finder]:
@@ -168,7 +180,8 @@ def _find_modules(
     notes = image.notes
     known = find_modules(mappings, held, notes.auxv)
     entry = notes.auxv.get(aux.AT_ENTRY)
-    found = (*known, *modules_without_header(notes.files, known, mappings, entry, files.open_image))
+    unknown = modules_without_header(notes.files, known, mappings, entry, files.open_image)
+    found = (*known, *islice(unknown, _MODULE_LIMIT))
     if any(not module.is_vdso for module in found):
         return ModuleTable(found)
     return ModuleTable((*found, *modules_by_link_map(held, notes.auxv, _executable_name(held, notes.auxv))))

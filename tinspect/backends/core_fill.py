@@ -43,7 +43,8 @@ def parts_from_files(
     for wanted, flags in missing:
         if flags & PF_W:
             continue
-        for entry in entries[max(bisect_right(lows, wanted.low) - 1, 0) :]:
+        for index in range(max(bisect_right(lows, wanted.low) - 1, 0), len(entries)):
+            entry = entries[index]
             if entry.range.low >= wanted.high:
                 break
             part = wanted.intersection(entry.range)

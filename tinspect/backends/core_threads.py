@@ -20,7 +20,11 @@ def build_threads(
     ``noted`` are the threads of a snapshot's note: they keep their order and facts, and get their registers from NT_PRSTATUS.
     """
     gaps: list[Gap] = []
-    found = [_thread(note, notes, architecture, gaps) for note in notes.threads]
+    has_siginfo = any(note.siginfo for note in notes.threads)
+    found = [
+        replace(_thread(note, notes, architecture, gaps), signal=_signal(note, index == 0 and not has_siginfo))
+        for index, note in enumerate(notes.threads)
+    ]
     if noted is not None:
         return _joined(noted, {thread.tid: thread for thread in found}), tuple(gaps)
     if found:
@@ -58,7 +62,6 @@ def _thread(note: ThreadNote, notes: CoreNotes, architecture: Architecture, gaps
         thread_pointer=_thread_pointer(note, registers, architecture),
         exactness=Exactness.STOPPED if registers else Exactness.UNSEEN,
         syscall=_syscall(registers, architecture),
-        signal=_signal(note, notes),
         cpu_time_us=note.cpu_time_us,
         blocked_signals=note.blocked_signals,
     )
@@ -81,12 +84,12 @@ def _syscall(registers: RegisterSet | None, architecture: Architecture) -> Sysca
     return SyscallState(number, tuple(registers.get(name) or 0 for name in architecture.syscall_arguments))
 
 
-def _signal(note: ThreadNote, notes: CoreNotes) -> SignalStop | None:
+def _signal(note: ThreadNote, stands_for_all: bool) -> SignalStop | None:
     """The signal of this thread: the kernel writes pr_cursig into every thread but NT_SIGINFO only after the one that died; gdb
-    writes an NT_SIGINFO after each, and pr_cursig 0 where the thread was merely stopped."""
+    writes an NT_SIGINFO after each, and pr_cursig 0 where the thread was merely stopped. In a core without any NT_SIGINFO the first
+    thread, which ``stands_for_all``, is the one that died."""
     if not note.signal:
         return None
     if note.siginfo is not None and note.siginfo.number == note.signal:
         return SignalStop(note.signal, note.siginfo.code, note.siginfo.address)
-    nobody_has_siginfo = not any(thread.siginfo for thread in notes.threads)
-    return SignalStop(note.signal) if nobody_has_siginfo and note is notes.threads[0] else None
+    return SignalStop(note.signal) if stands_for_all else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ from tinspect.target.scan import WordScanner
 from tinspect.target.target import Backend, Snapshot, Target
 
 _CANNOT_RUN: Final = 126  # as env(1) and its like say
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def run_command(
@@ -87,9 +89,12 @@ def _abandon(pid: int) -> None:
 def _start(path: str, command: Sequence[str], mask: set[int | signal.Signals]) -> tuple[int, int]:
     """A child that waits behind a gate (the descriptor to write a byte to) before it becomes ``command``."""
     gate_out, gate_in = os.pipe()
+    libc = ctypes.CDLL(None)  # before the fork: the child has no need to load anything
     pid = os.fork()
     if pid == 0:
         os.close(gate_in)
+        # If this process is killed while the program stands arrested, the program goes on, into its own death.
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGCONT, 0, 0, 0)
         _become(path, command, mask, gate_out)
     os.close(gate_out)
     return pid, gate_in
@@ -122,7 +127,8 @@ def _find_program(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ArrestedBackend:
-    """A Backend over another one, whose captures show the signal that the arrested thread was about to take."""
+    """A Backend over another one, whose captures show the signal that the arrested thread was about to take, and that thread first,
+    as in a core."""
 
     inner: Backend
     arrest: Arrest
@@ -140,7 +146,8 @@ class ArrestedBackend:
     def capture(self, plan: CapturePlan) -> Snapshot:
         """See Backend."""
         snapshot = self.inner.capture(plan)
-        return replace(snapshot, threads=tuple(map(self._marked, snapshot.threads)))
+        marked = map(self._marked, snapshot.threads)
+        return replace(snapshot, threads=tuple(sorted(marked, key=lambda thread: thread.signal is None)))
 
     def close(self) -> None:
         """See Backend."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from tinspect.backends.page_runs import block_by_rule
-from tinspect.backends.process_memory import PAGE_PRESENT, PAGE_SWAPPED
+from tinspect.backends.process_memory import PAGE_PRESENT, PAGE_SWAPPED, clipped
 from tinspect.model.address import AddressRange, merged
 from tinspect.model.mapping import MappingTable
 from tinspect.model.thread import Thread
@@ -76,7 +76,7 @@ def read_touched(pid: int, areas: Iterable[AddressRange]) -> Iterator[tuple[int,
     touched = merged(AddressRange(low, high) for low, high, flags in runs if flags & (PAGE_PRESENT | PAGE_SWAPPED))
     pieces = [
         (low, min(_PIECE, part.high - low))
-        for part in _clipped(touched, wanted)
+        for part in clipped(touched, wanted)
         for low in range(part.low, part.high, _PIECE)
     ]
     for (low, _), data in zip(pieces, _inspect.read_ranges(pid, pieces), strict=True):
@@ -103,19 +103,6 @@ def joined(segments: Iterable[tuple[int, bytes]]) -> SegmentMemory:
             result.append((low + skip, data[skip:]))
             end = low + len(data)
     return SegmentMemory(result)
-
-
-def _clipped(touched: tuple[AddressRange, ...], wanted: tuple[AddressRange, ...]) -> Iterator[AddressRange]:
-    """Page states come in whole pages: what was asked for may begin or end inside one."""
-    position = 0
-    for area in wanted:
-        while position and touched[position - 1].high > area.low:
-            position -= 1
-        while position < len(touched) and touched[position].low < area.high:
-            part = touched[position].intersection(area)
-            if part is not None:
-                yield part
-            position += 1
 
 
 def _list_ranges(memory: MemoryReader, entry: LinkedList) -> Iterator[AddressRange]:

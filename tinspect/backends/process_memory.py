@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tinspect.errors import MemoryUnreadable, TargetLost
 from tinspect.model.address import AddressRange, merged
@@ -67,6 +67,19 @@ def _parts(wanted: AddressRange, mappings: Sequence[Mapping]) -> tuple[AddressRa
     return merged(part for m in mappings if (part := m.range.intersection(wanted)) is not None)
 
 
+def clipped(touched: Sequence[AddressRange], wanted: Sequence[AddressRange]) -> Iterator[AddressRange]:
+    """Page states come in whole pages: what was asked for may begin or end inside one."""
+    position = 0
+    for area in wanted:
+        while position and touched[position - 1].high > area.low:
+            position -= 1
+        while position < len(touched) and touched[position].low < area.high:
+            part = touched[position].intersection(area)
+            if part is not None:
+                yield part
+            position += 1
+
+
 class ProcessScanner:
     """Searches the memory of a running process for words; only pages that hold something are read, so that none is faulted in."""
 
@@ -79,9 +92,12 @@ class ProcessScanner:
         """See WordScanner."""
         try:
             runs = _inspect.page_states(self._pid, [(s.low, s.high) for s in sources])
-            touched = [(low, high) for low, high, flags in runs if flags & (PAGE_PRESENT | PAGE_SWAPPED)]
+            touched = merged(
+                AddressRange(low, high) for low, high, flags in runs if flags & (PAGE_PRESENT | PAGE_SWAPPED)
+            )
+            wanted = [(part.low, part.high) for part in clipped(touched, sources)]
             packed, further, unreadable, _ = _inspect.scan_process(
-                self._pid, touched, [(t.low, t.high) for t in targets], limit=HIT_LIMIT
+                self._pid, wanted, [(t.low, t.high) for t in targets], limit=HIT_LIMIT
             )
         except OSError as error:
             raise TargetLost(f"The memory of process {self._pid} could not be searched: {error.strerror}.") from None

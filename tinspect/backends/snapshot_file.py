@@ -69,6 +69,7 @@ def _write_beside(path: Path, write: Callable[[BinaryIO], None]) -> int:
     try:
         with os.fdopen(descriptor, "wb") as stream:
             write(stream)
+            stream.flush()  # what is still in our own buffer has no size yet
             size = os.fstat(stream.fileno()).st_size
         os.replace(beside, path)  # noqa: PTH105 (one call for both names)
     except BaseException:  # Ctrl-C too

@@ -19,6 +19,7 @@ from tinspect.formats.elf_constants import (
     PT_DYNAMIC,
     PT_LOAD,
     PT_NOTE,
+    SHF_ALLOC,
     SHF_COMPRESSED,
     SHT_NOBITS,
     SHT_NOTE,
@@ -155,14 +156,9 @@ class ElfImage:
                 return self.segment_data(segment)[address - segment.address :] or None
         return None
 
-    def data_at(self, address: int, size: int) -> memoryview | None:
-        """Exactly ``size`` bytes at a virtual address, or None."""
-        data = self.data_from(address)
-        return data[:size] if data is not None and len(data) >= size else None
-
     def section_at(self, address: int) -> Section | None:
         """The loaded section that holds a virtual address, or None."""
-        return next((section for section in self.sections if section.flags & 2 and address in section), None)
+        return next((section for section in self.sections if section.flags & SHF_ALLOC and address in section), None)
 
     @cached_property
     def dynamic(self) -> tuple[tuple[int, int], ...]:

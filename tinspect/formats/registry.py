@@ -23,9 +23,12 @@ _ANCHOR = struct.Struct("<8sIIQ")
 _HEADER = struct.Struct("<8sIIHHIIIQQQIIIIIIII")
 _ARENA = struct.Struct("<IIIIQ")
 _FIELD = struct.Struct("<HHIII24s")
-_LINK = struct.Struct("<QII")
+_LINK_SIZE = 16
 _BYTE_ORDER = 0x01020304
 _MOST_FIELDS, _MOST_ARENAS, _MOST_SLOTS, _MOST_STRIDE = 4096, 4096, 1 << 20, 1 << 16
+_RECORD_HEAD = struct.Struct("<IIQ")  # sequence, generation, id
+# More than a hundred thousand threads' worth of records; a registry that says more is read as far as this.
+_MOST_BYTES = 1 << 26
 
 
 class Kind(IntEnum):
@@ -37,15 +40,6 @@ class Kind(IntEnum):
     CELL = 4
     LOCK = 5
     KEY = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """The name of another record: it is that record only while the slot still has this id. ``id`` 0 is none."""
-
-    id: int
-    slot: int
-    generation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +90,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One live record: its fields by name (ints, texts, Links). ``torn`` when it was being written at that moment."""
+    """One live record: its slot's bytes, and the fields to read them by. ``torn`` when it was being written at that moment."""
 
     kind: int
     id: int
@@ -104,22 +98,28 @@ class Record:
     generation: int
     address: int
     torn: bool
-    fields: Mapping[str, int | str | Link]
+    data: bytes
+    layout: Mapping[str, Field]
 
     def number(self, name: str) -> int:
         """An integer field; 0 when this version of the runtime does not have it."""
-        value = self.fields.get(name, 0)
-        return value if isinstance(value, int) else 0
+        return int.from_bytes(self._bytes(name, 1), "little")
 
     def text(self, name: str) -> str:
-        """A text field; "" when it is missing."""
-        value = self.fields.get(name, "")
-        return value if isinstance(value, str) else ""
+        """A text field, cut at what its length field says and at a zero byte; "" when it is missing."""
+        data = self._bytes(name, 2)
+        length = self.number(f"{name}_length") if f"{name}_length" in self.layout else len(data)
+        return data[:length].split(b"\0")[0].decode("utf-8", "surrogateescape")
 
     def link(self, name: str) -> int:
-        """The id a link names; 0 for none."""
-        value = self.fields.get(name)
-        return value.id if isinstance(value, Link) else 0
+        """The id a link names; 0 for none. Ids are never used again, so an id that no live record has is gone."""
+        return int.from_bytes(self._bytes(name, 3)[:8], "little")
+
+    def _bytes(self, name: str, form: int) -> bytes:
+        field = self.layout.get(name)
+        if field is None or field.format != form:
+            return b""
+        return self.data[field.offset : field.offset + field.width]
 
 
 def parse_anchor(data: bytes) -> int:
@@ -164,31 +164,50 @@ def _check_major(major: int) -> None:
 
 
 def parse_arenas(data: bytes, header: Header) -> tuple[Arena, ...]:
-    """The table of arenas; ``data`` begins at the header. Entries that make no sense are left out."""
-    arenas = []
+    """The table of arenas; ``data`` begins at the header.
+
+    Entries that contradict the format are left out, so that no slot is told twice: those of a kind that do not go on where the one before
+    ended, that lie over another's memory, or that make more than can be a registry.
+    """
+    arenas: list[Arena] = []
+    room = _MOST_BYTES
     for index in range(header.arena_count):
         offset = header.arena_offset + index * header.arena_stride
         if offset + _ARENA.size > len(data):
             break
         arena = Arena(*_ARENA.unpack_from(data, offset))
-        if arena.count <= _MOST_SLOTS and 24 <= arena.stride <= _MOST_STRIDE and arena.address:
+        used = used_slots(arena, header) * arena.stride
+        if _is_sound(arena, arenas) and used <= room:
             arenas.append(arena)
+            room -= used
     return tuple(arenas)
 
 
-def parse_fields(data: bytes, header: Header) -> dict[int, tuple[Field, ...]]:
-    """The table of fields by record kind; ``data`` begins at the header. Entries of unknown formats are left out."""
-    fields: dict[int, list[Field]] = {}
+def _is_sound(arena: Arena, before: list[Arena]) -> bool:
+    end = arena.address + arena.count * arena.stride
+    return (
+        arena.count <= _MOST_SLOTS
+        and _RECORD_HEAD.size <= arena.stride <= _MOST_STRIDE
+        and arena.address > 0
+        and end <= 1 << 64
+        and arena.first == sum(other.count for other in before if other.kind == arena.kind)
+        and all(end <= o.address or o.address + o.count * o.stride <= arena.address for o in before)
+    )
+
+
+def parse_fields(data: bytes, header: Header) -> dict[int, dict[str, Field]]:
+    """The table of fields by record kind and name; ``data`` begins at the header. Entries of unknown formats are left out."""
+    fields: dict[int, dict[str, Field]] = {}
     for index in range(header.field_count):
         offset = header.field_offset + index * header.field_stride
         if offset + _FIELD.size > len(data):
             break
         kind, form, start, width, _, name = _FIELD.unpack_from(data, offset)
-        sound = (form == 1 and width in (4, 8)) or form == 2 or (form == 3 and width == _LINK.size)
+        sound = (form == 1 and width in (4, 8)) or form == 2 or (form == 3 and width == _LINK_SIZE)
         if sound and width <= _MOST_STRIDE:
             text = name.split(b"\0")[0].decode("ascii", "backslashreplace")
-            fields.setdefault(kind, []).append(Field(kind, form, start, width, text))
-    return {kind: tuple(entries) for kind, entries in fields.items()}
+            fields.setdefault(kind, {}).setdefault(text, Field(kind, form, start, width, text))
+    return fields
 
 
 def used_slots(arena: Arena, header: Header) -> int:
@@ -197,36 +216,14 @@ def used_slots(arena: Arena, header: Header) -> int:
     return max(min(arena.count, born - arena.first), 0)
 
 
-def parse_records(data: bytes, arena: Arena, fields: tuple[Field, ...]) -> Iterator[Record]:
+def parse_records(data: bytes, arena: Arena, layout: Mapping[str, Field]) -> Iterator[Record]:
     """The live records of the arena's slots in ``data``, which begins at its first slot and may end early."""
+    within = {name: field for name, field in layout.items() if field.offset + field.width <= arena.stride}
     for index in range(min(arena.count, len(data) // arena.stride)):
-        slot = memoryview(data)[index * arena.stride : (index + 1) * arena.stride]
-        sequence, generation, identity = struct.unpack_from("<IIQ", slot)
-        if identity == 0:
-            continue
-        values = {field.name: value for field in fields if (value := _value(slot, field)) is not None}
-        texts = {
-            name: _cut(value, values.get(f"{name}_length")) for name, value in values.items() if isinstance(value, str)
-        }
-        address = arena.address + index * arena.stride
-        yield Record(
-            arena.kind, identity, arena.first + index, generation, address, bool(sequence & 1), {**values, **texts}
-        )
-
-
-def _value(slot: memoryview, field: Field) -> int | str | Link | None:
-    if field.offset + field.width > len(slot):
-        return None
-    data = bytes(slot[field.offset : field.offset + field.width])
-    if field.format == 3:
-        return Link(*_LINK.unpack(data))
-    if field.format == 2:
-        # One character a byte, so that the length field, which counts bytes, can still cut it; decoded in _cut.
-        return data.decode("latin-1")
-    return int.from_bytes(data, "little")
-
-
-def _cut(text: str, length: int | str | Link | None) -> str:
-    data = text.encode("latin-1")
-    size = length if isinstance(length, int) and length <= len(data) else len(data)
-    return data[:size].split(b"\0")[0].decode("utf-8", "surrogateescape")
+        start = index * arena.stride
+        sequence, generation, identity = _RECORD_HEAD.unpack_from(data, start)
+        if identity:
+            slot = data[start : start + arena.stride]
+            yield Record(
+                arena.kind, identity, arena.first + index, generation, arena.address + start, bool(sequence & 1), slot, within
+            )  # fmt: skip

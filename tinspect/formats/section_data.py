@@ -6,28 +6,51 @@ import struct
 import zlib
 
 from tinspect.errors import FormatError
-from tinspect.formats.elf_constants import ELFCOMPRESS_ZLIB
+from tinspect.formats.elf_constants import ELFCOMPRESS_ZLIB, ELFCOMPRESS_ZSTD
 
 _COMPRESSION_HEADER = struct.Struct("<IIQQ")
 _DECOMPRESSED_LIMIT = 1 << 30
+_ZSTD_WINDOW = 128 << 20
 _STRING_LIMIT = 1 << 16
 
 
 def decompress_section(data: memoryview) -> memoryview:
-    """What an SHF_COMPRESSED section holds (Elf64_Chdr, zlib). Raises FormatError: damaged, zstd, or over 1 GiB."""
+    """What an SHF_COMPRESSED section holds (Elf64_Chdr). Raises FormatError: damaged, over 1 GiB, zstd without the library."""
     if len(data) < _COMPRESSION_HEADER.size:
         raise FormatError("a compressed section shorter than its header.")
     kind, _, size, _ = _COMPRESSION_HEADER.unpack_from(data)
-    if kind != ELFCOMPRESS_ZLIB:
-        raise FormatError(f"a section compressed in a way tinspect does not read ({kind}).")
-    # zlib shrinks by at most 1032:1 (zlib.net/zlib_tech.html); a header that claims more lies.
-    if size > min(_DECOMPRESSED_LIMIT, 1032 * len(data)):
-        raise FormatError(f"a compressed section that claims {size} bytes.")
+    # Deflate shrinks by at most 1032:1 (zlib.net/zlib_tech.html), zstd by some 32,000:1; a header that claims more lies.
+    ratio, inflate = {ELFCOMPRESS_ZLIB: (1032, _inflate), ELFCOMPRESS_ZSTD: (32_000, _inflate_zstd)}.get(
+        kind, (0, _inflate)
+    )
+    if size > min(_DECOMPRESSED_LIMIT, ratio * len(data)):
+        raise FormatError(f"a compressed section of kind {kind} that claims {size} bytes.")
+    content = inflate(data[_COMPRESSION_HEADER.size :], size)
+    if len(content) != size:
+        raise FormatError("a compressed section that ends too early.")
+    return memoryview(content)
+
+
+def _inflate(data: memoryview, size: int) -> bytes:
     try:
-        result = zlib.decompressobj().decompress(data[_COMPRESSION_HEADER.size :], size)
+        return zlib.decompressobj().decompress(data, size) if size else b""
     except zlib.error as error:
         raise FormatError(f"a damaged compressed section: {error}.") from error
-    return memoryview(result)
+
+
+def _inflate_zstd(data: memoryview, size: int) -> bytes:
+    try:
+        import zstandard
+    except ImportError:
+        raise FormatError("a section compressed with zstd.", "Install zstandard to read it.") from None
+    try:
+        # The frame's own claim decides how much is set aside: it must be no more than the section's.
+        if zstandard.frame_content_size(data) > size:
+            raise FormatError("a zstd section that claims two sizes.")
+        decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+        return bytes(decompressor.decompress(data, max_output_size=size)) if size else b""
+    except zstandard.ZstdError as error:
+        raise FormatError(f"a damaged compressed section: {error}.") from error
 
 
 def read_bytes_string(table: memoryview, offset: int, limit: int = _STRING_LIMIT) -> bytes:

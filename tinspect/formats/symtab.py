@@ -18,7 +18,6 @@ from tinspect.formats.elf_constants import (
     DT_VERSYM,
     SHN_ABS,
     SHN_UNDEF,
-    STB_GLOBAL,
     STB_LOCAL,
     STT_FUNC,
     STT_GNU_IFUNC,
@@ -154,13 +153,6 @@ class SymbolIndex:
             if (head >> 32) & 15 == STT_TLS and head >> 48 != SHN_UNDEF:
                 yield self._symbol(index)
 
-    def defined_functions(self) -> Iterator[Symbol]:
-        """The defined functions, by address."""
-        for index in self._by_address[1]:
-            symbol = self._symbol(index)
-            if symbol.is_function:
-                yield symbol
-
     def name_at(self, index: int) -> bytes | None:
         """The name of the table's entry ``index`` (as relocations count them), defined or not."""
         return self._symbol(index).name if 0 <= index < len(self._heads) else None
@@ -233,4 +225,4 @@ def _gnu_hash_count(data: memoryview | None) -> int | None:
     return None
 
 
-__all__ = ["STB_GLOBAL", "Symbol", "SymbolIndex", "parse_dynamic_symbols", "parse_section_symbols"]
+__all__ = ["Symbol", "SymbolIndex", "parse_dynamic_symbols", "parse_section_symbols"]

@@ -76,7 +76,9 @@ class MappingTable:
         """Every mapping that shares an address with ``wanted``, by address."""
         index = max(bisect_right(self._lows, wanted.low) - 1, 0)
         found = []
-        for entry in self._entries[index:]:
+        # By index: a slice would copy the rest of a table that may have 100,000 entries.
+        for position in range(index, len(self._entries)):
+            entry = self._entries[position]
             if entry.range.low >= wanted.high:
                 break
             if entry.range.overlaps(wanted):

@@ -41,13 +41,18 @@ class FunctionIndex:
         self._dwarf = dwarf
         self._units: dict[int, list[tuple[int, int, Die]]] = {}
 
-    def find(self, pc: int) -> CodeScopes | None:
-        """The scopes at ``pc`` (a virtual address of the file), or None. Raises FormatError."""
+    def find(self, pc: int, unit_limit: int | None = None) -> CodeScopes | None:
+        """The scopes at ``pc`` (a virtual address of the file), or None. Raises FormatError.
+
+        A unit not seen before is read only if its debug information has no more than ``unit_limit`` bytes (a megabyte takes seconds).
+        """
         unit = self._dwarf.find_unit(pc)
         if unit is None:
             return None
         functions = self._units.get(unit.cu_offset)
         if functions is None:
+            if unit_limit is not None and unit.header["unit_length"] > unit_limit:
+                return None
             functions = self._units[unit.cu_offset] = self._functions(unit)
         function = next((die for low, high, die in functions if low <= pc < high), None)
         if function is None:

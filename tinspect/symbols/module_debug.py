@@ -50,12 +50,15 @@ class ModuleDebug:
                 self._lines[pc] = None
         return self._lines[pc]
 
-    def find_local(self, pc: int, frame: FrameValues, address: int) -> Variable | None:
-        """The local variable at ``address`` of the target in the frame whose code stands at ``pc``, or None."""
+    def find_local(self, pc: int, frame: FrameValues, address: int, unit_limit: int | None = None) -> Variable | None:
+        """The local variable at ``address`` of the target in the frame whose code stands at ``pc``, or None.
+
+        ``unit_limit``: see FunctionIndex.find.
+        """
         if self._dwarf is None or self._functions is None:
             return None
         try:
-            return find_local(self._dwarf, self._functions, pc, frame, address)
+            return find_local(self._dwarf, self._functions, pc, frame, address, unit_limit)
         except FormatError:
             return None
 

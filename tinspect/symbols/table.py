@@ -109,15 +109,18 @@ class SymbolTable:
         module = self._modules.find(address)
         return self._store.debug(module).find_line(address - module.load_bias) if module is not None else None
 
-    def find_variable(self, pc: int, frame: FrameValues, address: int) -> Variable | None:
+    def find_variable(
+        self, pc: int, frame: FrameValues, address: int, unit_limit: int | None = None
+    ) -> Variable | None:
         """The local variable that lies at ``address`` in the frame whose code stands at ``pc`` (pc − 1 for a return address), or None.
 
-        Its ``place`` is its address. May take long the first time a module is asked.
+        Its ``place`` is its address. May take long the first time a unit is asked: ``unit_limit`` is the most bytes of debug
+        information of one unit to read for the answer.
         """
         module = self._modules.find(pc)
-        return (
-            self._store.debug(module).find_local(pc - module.load_bias, frame, address) if module is not None else None
-        )
+        if module is None:
+            return None
+        return self._store.debug(module).find_local(pc - module.load_bias, frame, address, unit_limit)
 
     def find_global(self, address: int) -> Variable | None:
         """The global variable that holds ``address``, with its type where debug information tells it; or None."""

@@ -46,13 +46,18 @@ class Variable:
 
 @guarded
 def find_local(
-    dwarf: DwarfFile, functions: FunctionIndex, pc: int, frame: FrameValues, address: int
+    dwarf: DwarfFile,
+    functions: FunctionIndex,
+    pc: int,
+    frame: FrameValues,
+    address: int,
+    unit_limit: int | None = None,
 ) -> Variable | None:
     """The variable of the function at ``pc`` (a virtual address of the file) that lies at ``address`` of the target in ``frame``.
 
     Of several the innermost block's. None when there is none, or when its place depends on what is not known. Raises FormatError.
     """
-    scopes = functions.find(pc)
+    scopes = functions.find(pc, unit_limit)
     if scopes is None:
         return None
     context = ExpressionContext(frame.registers, cfa=frame.cfa, frame_base=_frame_base(dwarf, scopes, pc, frame))

@@ -92,7 +92,8 @@ class SegmentMemory:
         """See MemoryReader."""
         index = max(bisect_right(self._lows, wanted.low) - 1, 0)
         found: list[AddressRange] = []
-        for low, data in self._segments[index:]:
+        for position in range(index, len(self._segments)):
+            low, data = self._segments[position]
             if low >= wanted.high:
                 break
             part = AddressRange(low, low + len(data)).intersection(wanted)

@@ -78,6 +78,15 @@ class CallerGuesses:
         code = self._architecture.sigreturn_code
         return self.is_code(address) and words.bytes_at(address, len(code)) == code
 
+    def _holds_signal_frame(self, sp: int, words: StackWords) -> bool:
+        """Whether what the trampoline would pop at ``sp`` can be a frame of the kernel's: its address alone also stands in every
+        struct sigaction that is passed to the kernel, as sa_restorer."""
+        offsets, layout = self._architecture.sigframe_registers, self._architecture.registers
+        pc, interrupted = words.word(sp + offsets[layout.pc]), words.word(sp + offsets[layout.sp])
+        if pc is None or interrupted is None or words.word(interrupted) is None:
+            return False
+        return self.is_code(pc) or words.word(pc) is None  # code, or nothing at all: a call through a wild pointer
+
     def _function_start(self, cursor: Cursor) -> int | None:
         hit = self._symbols.find_symbol(cursor.lookup) if self._symbols is not None else None
         return hit.address if hit is not None and hit.is_function else None
@@ -145,7 +154,8 @@ class CallerGuesses:
             called = self._call_before(value, words) if value > _WORD else None
             if called is not None and (called == callee or (callee is None and not self._is_function_start(value))):
                 caller = self._guess(cursor, value, address + _WORD, words, FrameSource.STACK_SCAN)
-                return self._forget(caller, cursor.registers[self._columns.frame_pointer])
+                if caller is not None:
+                    return self._forget(caller, cursor.registers[self._columns.frame_pointer])
         return None
 
     def _guess(
@@ -153,6 +163,8 @@ class CallerGuesses:
     ) -> Caller | None:
         """The caller at ``target`` if that follows a call; its registers are the callee's, which has not changed any yet."""
         if target is None or self._call_before(target, words) is None:
+            return None
+        if self._is_trampoline(target, words) and not self._holds_signal_frame(cfa, words):
             return None
         registers = cursor.registers.copy()
         registers[self._columns.sp] = cfa

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
 
 from tinspect.views.span import Line, Span
 from tinspect.views.table import Bar, LegendEntry, Role
 
+_GUARDS = {True: "▌", False: "|"}
 _SIGNS = {True: ("█", "▒", "·"), False: ("#", "+", ".")}
 
 BAR_LEGEND = (
@@ -17,7 +19,11 @@ BAR_LEGEND = (
 
 
 def bar_spans(bar: Bar, width: int, unicode: bool = True) -> Line:
-    """The bar in exactly ``width`` cells. What is in use at all takes at least one cell, and full alone fills the last."""
+    """The bar in exactly ``width`` cells. What is in use at all takes at least one cell, and full alone fills the last. Where it is known
+    whether a guard ends it, the last cell shows that."""
+    if bar.guarded is not None and width > 1:
+        guard = Span(_GUARDS[unicode], Role.GOOD) if bar.guarded else Span("!", Role.WARNING)
+        return (*bar_spans(replace(bar, guarded=None), width - 1, unicode), guard)
     if bar.used is None and bar.peak is None:
         return (Span("?".ljust(width), Role.DIM),)
     used = _cells(bar.used or 0.0, width)

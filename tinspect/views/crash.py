@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
-from tinspect.model.crash import Crash
+from tinspect.model.crash import Crash, Instruction
 from tinspect.model.report import ProcessReport, Severity
 from tinspect.views.frames import frames_table
 from tinspect.views.table import NOTHING, Cell, Column, Role, Row, Table
@@ -28,7 +29,7 @@ def crash_tables(report: ProcessReport) -> tuple[Table, ...]:
     if entry is not None and entry.call_stack is not None:
         tables.append(replace(frames_table(entry.call_stack, f"Call stack of {entry.thread.tid}"), name="crash"))
     if report.crash.instructions:
-        tables.append(instructions_table(report.crash))
+        tables.append(replace(instructions_table(report.crash.instructions), name="crash"))
     return tuple(tables)
 
 
@@ -55,8 +56,8 @@ def verdict_table(report: ProcessReport, crash: Crash) -> Table:
     return Table("crash", "Crash", _FACT_COLUMNS, rows)
 
 
-def instructions_table(crash: Crash) -> Table:
-    """The disassembly around the place, the current instruction marked."""
+def instructions_table(instructions: Iterable[Instruction]) -> Table:
+    """The disassembly around a place, the current instruction marked."""
     rows = tuple(
         Row(
             f"at:{instruction.address:x}",
@@ -67,6 +68,6 @@ def instructions_table(crash: Crash) -> Table:
                 Cell(instruction.text, Role.CODE),
             ),
         )
-        for instruction in crash.instructions
+        for instruction in instructions
     )
-    return Table("crash", "Instructions", _CODE_COLUMNS, rows)
+    return Table("code", "Instructions", _CODE_COLUMNS, rows, "the code there cannot be read")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import groupby
 
 from tinspect.model.frame import CallStack, Frame, FrameSource
 from tinspect.model.report import ProcessReport, ThreadReport
@@ -20,12 +22,14 @@ _COLUMNS = (
     Column("size", "SIZE", Align.RIGHT, priority=5, unit="B"),
     Column("by", "FOUND BY", priority=6),
 )
+# Of a recursion this many frames are shown one by one.
+_RECURSION_SHOWN = 8
 _GUESSES = (FrameSource.FRAME_POINTER, FrameSource.STACK_SCAN)
 
 
 def frames_table(call_stack: CallStack, title: str = "Call stack") -> Table:
-    """One row a frame, innermost first. Functions inlined into a frame stand before it."""
-    rows = tuple(row for frame in call_stack.frames for row in _frame_rows(frame))
+    """One row a frame, innermost first. Functions inlined into a frame stand before it; of a recursion the first frames alone."""
+    rows = tuple(row for run in _recursions(call_stack.frames) for row in _run_rows(run))
     notes = () if call_stack.complete else (f"Not complete: {call_stack.ended}.",)
     return Table("frames", title, _COLUMNS, rows, "no frames", notes)
 
@@ -53,6 +57,23 @@ def _shared_table(group: list[ThreadReport]) -> Table:
         for row in table.rows
     )
     return replace(table, rows=rows)
+
+
+def _recursions(frames: tuple[Frame, ...]) -> Iterator[tuple[Frame, ...]]:
+    """Runs of frames that stand at the same place of the same function."""
+    for _, run in groupby(frames, key=lambda frame: frame.pc):
+        yield tuple(run)
+
+
+def _run_rows(run: tuple[Frame, ...]) -> list[Row]:
+    if len(run) <= _RECURSION_SHOWN + 1:
+        return [row for frame in run for row in _frame_rows(frame)]
+    hidden = run[_RECURSION_SHOWN:]
+    size = hidden[-1].sp - hidden[0].sp + (hidden[-1].extent.size if hidden[-1].extent else 0)
+    words = f"… {len(hidden):,} more frames of the same place"
+    cells = (NOTHING, NOTHING, Cell(words, Role.DIM), NOTHING, NOTHING, NOTHING, size_cell(size), NOTHING)
+    shown = [row for frame in run[:_RECURSION_SHOWN] for row in _frame_rows(frame)]
+    return [*shown, Row(f"frame:{hidden[0].index} more", cells)]
 
 
 def _frame_rows(frame: Frame) -> list[Row]:

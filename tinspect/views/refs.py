@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 
 from tinspect.model.reference import Confidence, PlaceKind, StackReference, Verdict
 from tinspect.model.report import ProcessReport
@@ -51,7 +51,7 @@ def list_table(report: ProcessReport, options: ViewOptions = DEFAULT_VIEW) -> Ta
     """The references grouped by source and target, worst first."""
     references = shown_references(report, options)
     names = {entry.thread.tid: entry.thread.name for entry in report.threads}
-    groups = sorted(grouped(references, _likeness), key=_badness)
+    groups = reference_groups(references)
     rows = tuple(Row(f"ref:{index}", _cells(group, names), _tids(group[0])) for index, group in enumerate(groups))
     folded = len(report.references) - len(references)
     words = f"{count_words(folded, 'pointer')} that libc itself keeps {'is' if folded == 1 else 'are'} folded away"
@@ -60,6 +60,11 @@ def list_table(report: ProcessReport, options: ViewOptions = DEFAULT_VIEW) -> Ta
         "refs", f"References: {len(references):,}", _COLUMNS, rows, "no thread points into another's stack", notes
     )
     return without_empty_columns(table, ("at", "count", "access", "reasons", "origin", "place", "target"))
+
+
+def reference_groups(references: Iterable[StackReference]) -> list[list[StackReference]]:
+    """The references in the order and groups of the list's rows."""
+    return sorted(grouped(references, _likeness), key=_badness)
 
 
 def _likeness(reference: StackReference) -> Hashable:

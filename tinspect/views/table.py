@@ -44,10 +44,14 @@ SEVERITY_ROLES = {Severity.ERROR: Role.ERROR, Severity.WARNING: Role.WARNING, Se
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """How full something is, as fractions of the whole from 0 to 1. None is unknown."""
+    """How full something is, as fractions of the whole from 0 to 1. None is unknown.
+
+    ``guarded`` tells whether a guard lies at its far end, and draws it; None draws nothing there.
+    """
 
     used: float | None
     peak: float | None = None
+    guarded: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,12 @@ from tinspect.cli.manual import described_commands, man_page, reference_page
 from tinspect.cli.parser import COMMANDS
 from tinspect.model.options import AltstackMode, Section
 
-REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
+DOCS = Path(__file__).parents[3] / "docs"
 
 
-def test_the_reference_page_is_that_of_the_parser() -> None:
-    assert reference_page() == REFERENCE.read_text(), (
-        "run: python -m tinspect.cli.manual markdown > docs/reference/cli.md"
-    )
+def test_the_pages_are_those_of_the_parser() -> None:
+    assert reference_page() == (DOCS / "reference" / "cli.md").read_text(), "run: make pages"
+    assert man_page() == (DOCS / "man" / "tinspect.1").read_text(), "run: make pages"
 
 
 def test_names_in_the_parser_are_those_of_the_model() -> None:

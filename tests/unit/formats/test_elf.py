@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import re
+import struct
 import subprocess
+import zlib
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 
 from tests.support.elf_samples import compile_source, damaged, sample
@@ -12,6 +15,7 @@ from tinspect.errors import FormatError
 from tinspect.formats.elf import ElfImage, parse_notes
 from tinspect.formats.elf_constants import PT_TLS
 from tinspect.formats.elf_rebuild import rebuild_image
+from tinspect.formats.section_data import decompress_section
 
 LIBC = Path("/lib/x86_64-linux-gnu/libc.so.6")
 
@@ -51,7 +55,23 @@ def test_build_id_dynamic_and_tls() -> None:
     assert tls.memory_size == 16  # int and long, aligned
 
 
-def test_compressed_section_is_the_plain_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["zlib", "zstd"])
+def test_compressed_section_is_the_plain_one(kind: str) -> None:
+    content = bytes(range(256)) * 300
+    packed = zlib.compress(content) if kind == "zlib" else zstandard.ZstdCompressor().compress(content)
+    header = struct.pack("<IIQQ", 1 if kind == "zlib" else 2, 0, len(content), 1)
+    assert bytes(decompress_section(memoryview(header + packed))) == content
+    for damage in (
+        header[:-9],
+        header + packed[:20],
+        header + b"x" * 40,
+        struct.pack("<IIQQ", 1, 0, 1 << 40, 1) + packed,
+    ):
+        with pytest.raises(FormatError):
+            decompress_section(memoryview(damage))
+
+
+def test_compressed_debug_information_is_read(tmp_path: Path) -> None:
     plain = compile_source(tmp_path / "plain", ("-g",))
     packed = tmp_path / "packed"
     subprocess.run(["objcopy", "--compress-debug-sections=zlib", str(plain), str(packed)], check=True)
@@ -144,7 +164,6 @@ def use(data: bytes) -> None:
     assert len(image.dynamic) <= len(data)
     for segment in image.segments[:100]:
         image.data_from(segment.address)
-        image.data_at(segment.address, 8)
     rebuild_image(
         lambda address, size: data[address : address + size].ljust(size, b"\0") if 0 <= address < len(data) else None, 0
     )

@@ -130,4 +130,4 @@ def _read_cached(snapshot: Snapshot, layout: PthreadLayout, lists: StackLists) -
     for descriptor in read_descriptors(snapshot.memory, layout, lists.cache):
         block = descriptor.block
         if block is not None and descriptor.is_sound:
-            yield CachedStack(block, descriptor.guard_size, Source.DESCRIPTOR)
+            yield CachedStack(block, descriptor.guard_size, Source.DESCRIPTOR, descriptor=descriptor.address)

@@ -1,6 +1,6 @@
 /* A program worth looking at: scopes within scopes, shared and exclusive loans of a parent's locals, parked and blocked
- * threads, thread-local keys with destructors, a stack of the user's own, deep recursion, a thread on its alternate signal
- * stack, one stray pointer that no loan covers, and two that dangle.
+ * threads, thread-local keys with destructors, a stack of the user's own, deep recursion, a thread on its alternate
+ * signal stack, one stray pointer that no loan covers, and two that dangle.
  *
  * When all threads stand still it prints what it knows about itself as one line of JSON, and waits until stdin closes.
  * It keeps addresses of stacks only where it means to: everywhere else they are stored as their complement, so that a
@@ -39,8 +39,9 @@ enum role {
 };
 
 static const char *const names[ROLES] = {
-    "demo",  "first reader",   "second reader",   "writer",         "holder",     "blocked", "nested", "grandchild", "keys",
-    "stray", "dangling frame", "dangling thread", "deep recursion", "altstack", "own stack",
+    "demo",           "first reader",    "second reader",  "writer",   "holder",
+    "blocked",        "nested",          "grandchild",     "keys",     "stray",
+    "dangling frame", "dangling thread", "deep recursion", "altstack", "own stack",
 };
 static const char *const states[ROLES] = {
     "running", "parked", "parked", "parked", "parked", "blocked", "parked", "parked",
@@ -332,7 +333,8 @@ static void *end_at_once(void *context)
     return context;
 }
 
-/* Notes an address of a frame that has returned when anybody looks; deep enough that nothing main does later covers it. */
+/* Notes an address of a frame that has returned when anybody looks; deep enough that nothing main does later covers it.
+ */
 __attribute__((noinline)) static void leave_a_frame_behind(void)
 {
     volatile char room[65536];
@@ -350,7 +352,8 @@ static pthread_t start_on_own_stack(void)
     demo.own_stack = hide(stack);
     pthread_attr_init(&attributes);
     pthread_attr_setstack(&attributes, stack, demo.own_stack_size);
-    insist(pthread_create(&thread, &attributes, stand_on_own_stack, (void *)(intptr_t)USER_STACK) == 0, "pthread_create");
+    insist(pthread_create(&thread, &attributes, stand_on_own_stack, (void *)(intptr_t)USER_STACK) == 0,
+           "pthread_create");
     pthread_attr_destroy(&attributes);
     return thread;
 }
@@ -380,8 +383,8 @@ static void wait_until_all_stand_still(void)
 
 static void print_range(const char *name, hidden low, hidden high)
 {
-    printf(",\"%s\":{\"low\":\"%#" PRIx64 "\",\"high\":\"%#" PRIx64 "\",\"size\":%" PRIu64 "}", name, bare(low), bare(high),
-           bare(high) - bare(low));
+    printf(",\"%s\":{\"low\":\"%#" PRIx64 "\",\"high\":\"%#" PRIx64 "\",\"size\":%" PRIu64 "}", name, bare(low),
+           bare(high), bare(high) - bare(low));
 }
 
 static void print_altstack(const struct truth *truth)
@@ -392,8 +395,9 @@ static void print_altstack(const struct truth *truth)
     }
     uint64_t low = bare(truth->altstack_low);
     const char *state = (truth->altstack_flags & SS_ONSTACK) != 0 ? "onstack" : "enabled";
-    printf(",\"sigaltstack\":{\"state\":\"%s\",\"low\":\"%#" PRIx64 "\",\"high\":\"%#" PRIx64 "\",\"size\":%" PRIu64 "}", state,
-           low, low + truth->altstack_size, truth->altstack_size);
+    printf(",\"sigaltstack\":{\"state\":\"%s\",\"low\":\"%#" PRIx64 "\",\"high\":\"%#" PRIx64 "\",\"size\":%" PRIu64
+           "}",
+           state, low, low + truth->altstack_size, truth->altstack_size);
 }
 
 static void print_thread(enum role role)
@@ -411,8 +415,8 @@ static void print_thread(enum role role)
     printf(",\"local\":\"%#" PRIx64 "\"}", bare(truth->local));
 }
 
-static void print_loan(const char *separator, ti_scope scope, enum role lender, enum role borrower, const char *mode, hidden low,
-                       uint64_t offset, uint64_t size)
+static void print_loan(const char *separator, ti_scope scope, enum role lender, enum role borrower, const char *mode,
+                       hidden low, uint64_t offset, uint64_t size)
 {
     printf("%s{\"scope\":%" PRIu64 ",\"lender_tid\":%" PRIu64 ",\"borrower_tid\":%" PRIu64
            ",\"mode\":\"%s\",\"low\":\"%#" PRIx64 "\",\"high\":\"%#" PRIx64 "\",\"held_at\":\"%#" PRIx64 "\"}",
@@ -432,8 +436,9 @@ static void print_loans(void)
 
 static void print_scopes(void)
 {
-    printf(",\"scopes\":[{\"id\":%" PRIu64 ",\"name\":\"outer\",\"owner_tid\":%" PRIu64 ",\"parent\":null,\"threads\":[", demo.outer.id,
-           demo.truths[MAIN].tid);
+    printf(",\"scopes\":[{\"id\":%" PRIu64 ",\"name\":\"outer\",\"owner_tid\":%" PRIu64
+           ",\"parent\":null,\"threads\":[",
+           demo.outer.id, demo.truths[MAIN].tid);
     const char *separator = "";
     for (int role = MAIN + 1; role < USER_STACK; role++) {
         if (role != GRANDCHILD) {
@@ -441,8 +446,8 @@ static void print_scopes(void)
             separator = ",";
         }
     }
-    printf("]},{\"id\":%" PRIu64 ",\"name\":\"inner\",\"owner_tid\":%" PRIu64 ",\"parent\":%" PRIu64 ",\"threads\":[%" PRIu64
-           "]}]",
+    printf("]},{\"id\":%" PRIu64 ",\"name\":\"inner\",\"owner_tid\":%" PRIu64 ",\"parent\":%" PRIu64
+           ",\"threads\":[%" PRIu64 "]}]",
            demo.inner.id, demo.truths[NESTED].tid, demo.outer.id, demo.truths[GRANDCHILD].tid);
 }
 
@@ -454,7 +459,8 @@ static void print_key(const char *separator, ti_key *key)
 
 static void print_pointers(void)
 {
-    printf(",\"stray\":{\"from_tid\":%" PRIu64 ",\"at\":\"%#" PRIx64 "\",\"value\":\"%#" PRIx64 "\",\"to_tid\":%" PRIu64 "}",
+    printf(",\"stray\":{\"from_tid\":%" PRIu64 ",\"at\":\"%#" PRIx64 "\",\"value\":\"%#" PRIx64 "\",\"to_tid\":%" PRIu64
+           "}",
            demo.truths[STRAY].tid, bare(demo.stray_holder), bare(demo.stray_target), demo.truths[MAIN].tid);
     printf(",\"dangling\":[{\"kind\":\"frame\",\"from_tid\":%" PRIu64 ",\"at\":\"%#" PRIx64 "\",\"value\":\"%#" PRIx64
            "\",\"to_tid\":%" PRIu64 "}",
@@ -474,18 +480,18 @@ static void print_truth(void)
     printf("]");
     print_scopes();
     print_loans();
-    printf(",\"locks\":[{\"name\":\"ledger lock\",\"kind\":\"mutex\",\"address\":\"%#" PRIxPTR "\",\"owner_tid\":%" PRIu64
-           ",\"waiters\":[%" PRIu64 "]}]",
+    printf(",\"locks\":[{\"name\":\"ledger lock\",\"kind\":\"mutex\",\"address\":\"%#" PRIxPTR
+           "\",\"owner_tid\":%" PRIu64 ",\"waiters\":[%" PRIu64 "]}]",
            (uintptr_t)&mutex, demo.truths[HOLDER].tid, demo.truths[BLOCKED].tid);
     printf(",\"keys\":[");
     print_key("", &session_key);
     print_key(",", &plain_key);
     printf("]");
     print_pointers();
-    printf(",\"recursion\":{\"tid\":%" PRIu64 ",\"depth\":%d,\"deepest\":\"%#" PRIx64 "\"}", demo.truths[RECURSION].tid, DEPTH,
-           bare(demo.deepest));
-    printf(",\"own_stack\":{\"tid\":%" PRIu64 ",\"low\":\"%#" PRIx64 "\",\"size\":%" PRIu64 "}", demo.truths[USER_STACK].tid,
-           bare(demo.own_stack), demo.own_stack_size);
+    printf(",\"recursion\":{\"tid\":%" PRIu64 ",\"depth\":%d,\"deepest\":\"%#" PRIx64 "\"}", demo.truths[RECURSION].tid,
+           DEPTH, bare(demo.deepest));
+    printf(",\"own_stack\":{\"tid\":%" PRIu64 ",\"low\":\"%#" PRIx64 "\",\"size\":%" PRIu64 "}",
+           demo.truths[USER_STACK].tid, bare(demo.own_stack), demo.own_stack_size);
     printf("}\n");
     fflush(stdout);
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "hooks.h"
@@ -86,10 +87,19 @@ struct ti_thread_record *ti_thread_find(ti_thread thread)
     return (struct ti_thread_record *)ti_slot_find(TI_KIND_THREAD, thread.id, thread.slot, thread.generation);
 }
 
+/* The same clock as ti_now, as of the kernel's last tick: a fifth of the cost, and exact enough to say how long
+ * somebody has been waiting. */
+static uint64_t coarse_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 uint32_t ti_wait_begin(struct ti_thread_record *self, enum ti_wait_kind kind, const void *address)
 {
     uint32_t before = ti_get(self->state);
-    uint64_t since = ti_now();
+    uint64_t since = coarse_now();
     ti_record_begin(&self->slot);
     ti_set(self->state, kind == TI_WAIT_PARK ? TI_STATE_PARKED : TI_STATE_BLOCKED);
     ti_set(self->wait_kind, (uint32_t)kind);

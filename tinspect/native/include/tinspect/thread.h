@@ -45,7 +45,8 @@ TI_API ti_status ti_join(ti_thread thread, void **result, ti_panics **panics);
 /* The same with a deadline: TI_ETIMEDOUT leaves the thread joinable. */
 TI_API ti_status ti_join_until(ti_thread thread, ti_deadline deadline, void **result, ti_panics **panics);
 
-/* Gives up the right to join. A free thread is detached; a scoped one stays in its scope and drops its own result. */
+/* Gives up the right to join. A free thread is detached; a scoped one stays in its scope and drops its own result.
+ * TI_EBUSY: somebody is joining it, and the right stays (with a deadline they may give up). */
 TI_API ti_status ti_detach(ti_thread thread);
 
 /* Has the thread's function ended? Never blocks. A stale handle's thread has ended. */

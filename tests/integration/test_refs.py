@@ -1,0 +1,110 @@
+"""References across stacks against programs that say of every pointer where it is and what it points to: none missed, no other found."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.libcs import BUILDS, LibcBuild, running
+from tinspect import session
+from tinspect.model.options import AttachOptions, SnapshotOptions
+from tinspect.model.reference import StackReference
+from tinspect.model.report import ProcessReport
+
+Json = dict[str, Any]
+MASK = 0x7A5A000000000000
+
+
+def live(pid: int) -> ProcessReport:
+    return session.attach_report(pid, AttachOptions(heap=True))
+
+
+def snapshot(pid: int) -> ProcessReport:
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "snapshot")
+        session.write_snapshot(pid, path, SnapshotOptions(heap=True))
+        return session.core_report(path, None, AttachOptions(heap=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What the program said, and what was reported."""
+
+    build: LibcBuild
+    told: tuple[Json, ...]
+    report: ProcessReport
+
+    @property
+    def found(self) -> list[StackReference]:
+        return [reference for reference in self.report.references if reference.origin is None]
+
+    def find(self, words: Json) -> StackReference:
+        return next(r for r in self.found if place_of(r) == told_place(words) and r.value == words["masked"] ^ MASK)
+
+
+def told_place(words: Json) -> tuple[int | None, str, str | int]:
+    """A register is of its thread; any other place has an address."""
+    return words["from"] or None, words["place"], words["symbol"] if words["place"] == "register" else words["at"]
+
+
+def place_of(reference: StackReference) -> tuple[int | None, str, str | int | None]:
+    place = reference.place
+    return reference.from_tid, place.kind.value, place.register or place.address
+
+
+CASES = [(build, how) for build in BUILDS if build.folder != "glibc-bullseye" for how in (live, snapshot)]
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: f"{case[0]}-{case[1].__name__}")
+def visit(request: pytest.FixtureRequest) -> Iterator[Visit]:
+    build: LibcBuild
+    how: Callable[[int], ProcessReport]
+    build, how = request.param
+    missing = build.why_missing()
+    if missing:
+        pytest.skip(missing)
+    with running(build, "refs_cross") as (pid, lines):
+        yield Visit(build, tuple(line for line in lines if line["kind"] == "row"), how(pid))
+
+
+def test_every_pointer_is_found_and_nothing_else(visit: Visit) -> None:
+    expected = {
+        (*told_place(words), words["masked"] ^ MASK, words["to"] or None, words["verdict"]) for words in visit.told
+    }
+    found = {(*place_of(r), r.value, r.to_tid, r.verdict.value) for r in visit.found}
+    assert expected - found == set()
+    assert found - expected == set()
+
+
+def test_variables_at_both_ends_are_named(visit: Visit) -> None:
+    if visit.build.stripped:
+        pytest.skip("a stripped program has no debug information")
+    for words in visit.told:
+        reference = visit.find(words)
+        assert (reference.target.variable or "") == words["variable"], words
+        if words["place"] in {"stack", "global", "tls"}:
+            assert reference.place.symbol == words["symbol"], words
+
+
+def test_only_what_is_sure_is_called_wrong(visit: Visit) -> None:
+    """Errors: what the kernel will write to. Warnings: what a pointer with a name points to."""
+    wrong = {(f.severity.value, f.code, f.tid) for f in visit.report.findings if f.severity.value != "note"}
+    expected = set()
+    for words in visit.told:
+        code = {
+            "dangling_frame": "dangling-frame",
+            "dangling_thread": "dangling-thread",
+            "guard": "reference-into-guard",
+        }
+        if words["verdict"] not in code:
+            continue
+        if words["place"] == "register" and words["symbol"] == "rsi":
+            expected.add(("error", code[words["verdict"]], words["from"]))
+        elif words["place"] in {"stack", "global"} and not visit.build.stripped:
+            expected.add(("warning", code[words["verdict"]], words["from"] or None))
+    assert wrong == expected
