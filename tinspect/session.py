@@ -193,13 +193,21 @@ def _open_process(pid: int, options: AttachOptions) -> Backend:
     from tinspect.backends.live import open_live
     from tinspect.backends.stopping import StopOptions
 
-    return open_live(pid, _signal_stack_source(options.altstack), StopOptions(options.tids, timeout_ms))
+    signal_stacks = _signal_stack_source(options.altstack, timeout_ms)
+    return open_live(pid, signal_stacks, StopOptions(options.tids, timeout_ms))
 
 
-def _signal_stack_source(mode: AltstackMode) -> SignalStackSource:
-    from tinspect.backends.signal_stack_sources import ByBpf, NotAsked
+def _signal_stack_source(mode: AltstackMode, timeout_ms: int) -> SignalStackSource:
+    """What no option asks for must not touch the target: the best way there is (auto) never is injection."""
+    from tinspect.backends.signal_stack_sources import ByBpf, ByInjection, NotAsked
 
-    return NotAsked() if mode is AltstackMode.OFF else ByBpf()
+    match mode:
+        case AltstackMode.OFF:
+            return NotAsked()
+        case AltstackMode.INJECT:
+            return ByInjection(timeout_ms)
+        case AltstackMode.AUTO | AltstackMode.BPF:
+            return ByBpf()
 
 
 def open_inferior() -> Inspector:

@@ -99,7 +99,8 @@ def build_report(snapshot: Snapshot, tools: Tools, options: AttachOptions) -> Pr
     )
     tls = _tls(context, tools, options)
     references = _references(parts, tools, options)
-    gaps = (*snapshot.gaps, *context.libc_threads.gaps, *altstack_gaps, *measured.gaps, *runtime.gaps, *tls.gaps)
+    others = tuple(gap for gap in snapshot.gaps if gap.what != signal_stacks.WHAT)
+    gaps = (*others, *context.libc_threads.gaps, *altstack_gaps, *measured.gaps, *runtime.gaps, *tls.gaps)
     return ProcessReport(
         target=_target_info(snapshot, tools.libc),
         threads=tuple(
