@@ -25,6 +25,7 @@ cd "$work" # away from the sources: what runs now is the wheel
 "$work/venv/bin/tinspect" --version
 "$work/venv/bin/tinspect" demo --no-color >"$work/demo.txt"
 grep -q 'stack' "$work/demo.txt"
+grep -q '^.TH TINSPECT 1' "$work/venv/share/man/man1/tinspect.1"
 
 if command -v gdb >/dev/null; then
   echo "importing in gdb's Python"

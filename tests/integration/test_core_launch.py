@@ -91,6 +91,16 @@ def test_the_child_has_the_signals_its_parent_had() -> None:
     assert run("--", "sh", "-c", script) == (0, plain, [])
 
 
+def test_signals_its_parent_ignored_stay_ignored() -> None:
+    script = "grep SigIgn /proc/self/status"
+    ignoring = ["sh", "-c", 'trap "" INT HUP; exec "$@"', "sh"]
+    plain, seen = (
+        subprocess.run([*ignoring, *command, "sh", "-c", script], capture_output=True, text=True, check=True).stdout
+        for command in ([], [*RUN, "--"])
+    )
+    assert seen == plain
+
+
 def test_a_handled_signal_passes_and_one_asked_for_is_reported_with_its_value_kept() -> None:
     for options, count in (((), 0), (("--on", int(signal.SIGUSR1)), 1)):
         process = start(*options, "--", build("core_busy"), "signals")

@@ -25,7 +25,7 @@ fn main() {
     thread::scope(|scope| {
         for number in 0..3 {
             let (shared, barrier) = (&shared, &barrier);
-            scope.spawn(move || std::hint::black_box(use_borrowed(number, shared, barrier)));
+            scope.spawn(move || use_borrowed(number, shared, barrier).wrapping_add(1)); // no tail call: the closure keeps its frame
         }
         barrier.wait();
         println!("ready");

@@ -106,7 +106,9 @@ def _become(path: str, command: Sequence[str], mask: set[int | signal.Signals], 
         if not os.read(gate, 1):  # the supervisor is gone
             os._exit(_CANNOT_RUN)
         for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):  # Python took these for itself
-            signal.signal(number, signal.SIG_DFL)
+            # ... but for a SIGINT that was ignored before it, as in a job in the background: that stays so.
+            if number != signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.execv(path, list(command))
     except OSError as error:
