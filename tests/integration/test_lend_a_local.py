@@ -112,8 +112,9 @@ def test_the_broken_rule_says_what_the_page_says(tmp_path: Path) -> None:
     assert broken.count("ti_cell_borrow_mut") == 1
     path = build_as_told(tmp_path, broken)
     (words,) = blocks("")
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([path], text=True, **pipes) as process:
+    with subprocess.Popen(
+        [path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert process.stderr is not None
             # Enter lets the first loan end: pressed too early, another thread would get it.
