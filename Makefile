@@ -84,10 +84,11 @@ FUZZ_RUNS ?= 100000
 fuzz: build build/stamp/test-packages  ## fuzz the parsers: make fuzz FUZZ_RUNS=1000000
 	@$(BIN)/python -m tests.fuzz --runs $(FUZZ_RUNS)
 
-soak: build runtime build/stamp/test-packages  ## long tests: random kills, churn, fresh examples for the property tests
+KILLS ?= 10000
+soak: build runtime build/stamp/test-packages  ## long tests: random kills, churn, fresh examples for the property tests: make soak KILLS=30000
 	@HYPOTHESIS_PROFILE=search $(BIN)/pytest -q -m slow --timeout 3000 tests
 	@HYPOTHESIS_PROFILE=search $(BIN)/pytest -q $(PYTEST_ARGS) tests/unit
-	@$(BIN)/python tests/native/soak_inject.py --kills 2000
+	@$(BIN)/python tests/native/soak_inject.py --kills $(KILLS)
 
 clean:  ## remove everything that was built, the environment included
 	@rm -rf build dist .venv *.egg-info tinspect/native/*.so

@@ -131,8 +131,8 @@ class Inspector:
         snapshot, tools = self.capture(options, progress)
         report = build_report(snapshot, tools, options)
         memory = self._backend.target.memory if self._backend is not None else snapshot.memory
-        context = build_context(snapshot, tools)
-        return tuple(whatis_analysis.explain(context, report, memory, address) for address in addresses)
+        explainer = whatis_analysis.Explainer(build_context(snapshot, tools), report, memory, tools.variables)
+        return tuple(explainer.explain(address) for address in addresses)
 
     def instructions(self, pc: int) -> tuple[Instruction, ...]:
         """The code around ``pc`` as the target last reported on has it; nothing is stopped for it. () when it cannot be read."""
@@ -193,13 +193,21 @@ def _open_process(pid: int, options: AttachOptions) -> Backend:
     from tinspect.backends.live import open_live
     from tinspect.backends.stopping import StopOptions
 
-    return open_live(pid, _signal_stack_source(options.altstack), StopOptions(options.tids, timeout_ms))
+    signal_stacks = _signal_stack_source(options.altstack, timeout_ms)
+    return open_live(pid, signal_stacks, StopOptions(options.tids, timeout_ms))
 
 
-def _signal_stack_source(mode: AltstackMode) -> SignalStackSource:
-    from tinspect.backends.signal_stack_sources import ByBpf, NotAsked
+def _signal_stack_source(mode: AltstackMode, timeout_ms: int) -> SignalStackSource:
+    """What no option asks for must not touch the target: the best way there is (auto) never is injection."""
+    from tinspect.backends.signal_stack_sources import ByBpf, ByInjection, NotAsked
 
-    return NotAsked() if mode is AltstackMode.OFF else ByBpf()
+    match mode:
+        case AltstackMode.OFF:
+            return NotAsked()
+        case AltstackMode.INJECT:
+            return ByInjection(timeout_ms)
+        case AltstackMode.AUTO | AltstackMode.BPF:
+            return ByBpf()
 
 
 def open_inferior() -> Inspector:

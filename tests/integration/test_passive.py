@@ -12,10 +12,11 @@ from tests.native.conftest import StartProgram, start_program  # noqa: F401 (a f
 from tests.support.libcs import BUILDS, running
 from tinspect import session
 from tinspect.formats.report_json import to_json
-from tinspect.model.options import AttachOptions
+from tinspect.model.options import AltstackMode, AttachOptions
 
 Json = dict[str, Any]
 PASSIVE = AttachOptions(passive=True)
+INJECTED = AttachOptions(altstack=AltstackMode.INJECT)
 
 # Registers that no thread in a system call relies on, or that the kernel does not keep: they may differ between two looks.
 UNKEPT = {"rax", "orig_rax", "gs_base", "ds", "es", "fs", "gs", "rcx", "r11"}
@@ -46,7 +47,7 @@ def test_a_blocked_process_looks_the_same_stopped_and_passive() -> None:
     assert without_registers(seen) == without_registers(stopped)
 
 
-@pytest.mark.parametrize("options", [PASSIVE, AttachOptions()], ids=["passive", "stopped"])
+@pytest.mark.parametrize("options", [PASSIVE, AttachOptions(), INJECTED], ids=["passive", "stopped", "injected"])
 def test_a_hundred_reports_interrupt_no_call(start_program: StartProgram, options: AttachOptions) -> None:  # noqa: F811
     program = start_program("blocking_calls")
     program.hear_until("ready")

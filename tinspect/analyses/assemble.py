@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tinspect.analyses import (
     crash,
@@ -84,6 +84,7 @@ class _Parts:
 
 def build_report(snapshot: Snapshot, tools: Tools, options: AttachOptions) -> ProcessReport:
     """The whole report. Sections that ``options`` leave out cost nothing unless another section stands on them."""
+    options = _with_grounds(options)
     context = build_context(snapshot, tools)
     runtime = scopes.analyze(context, tools.registries)
     found, altstack_gaps = signal_stacks.analyze(context, runtime.by_tid)
@@ -98,7 +99,8 @@ def build_report(snapshot: Snapshot, tools: Tools, options: AttachOptions) -> Pr
     )
     tls = _tls(context, tools, options)
     references = _references(parts, tools, options)
-    gaps = (*snapshot.gaps, *context.libc_threads.gaps, *altstack_gaps, *measured.gaps, *runtime.gaps, *tls.gaps)
+    others = tuple(gap for gap in snapshot.gaps if gap.what != signal_stacks.WHAT)
+    gaps = (*others, *context.libc_threads.gaps, *altstack_gaps, *measured.gaps, *runtime.gaps, *tls.gaps)
     return ProcessReport(
         target=_target_info(snapshot, tools.libc),
         threads=tuple(
@@ -120,6 +122,13 @@ def build_report(snapshot: Snapshot, tools: Tools, options: AttachOptions) -> Pr
             tools.libc.keys_max if tools.libc is not None else None,
         ),
     )
+
+
+def _with_grounds(options: AttachOptions) -> AttachOptions:
+    """Findings are the same whatever is shown beside them: they stand on every section that has any."""
+    if Section.FINDINGS not in options.sections:
+        return options
+    return replace(options, sections=options.sections | {Section.TLS, Section.REFS, Section.ALTSTACKS})
 
 
 def build_context(snapshot: Snapshot, tools: Tools) -> Context:

@@ -6,6 +6,7 @@ stops at the first size that makes no sense.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tinspect.errors import MemoryUnreadable
@@ -18,6 +19,8 @@ _FLAGS = 7
 _SMALLEST = 32
 _MOST_CHUNKS = 4_000_000
 _BLOCK = 1 << 20
+_ALIGNMENT = 16
+_LATEST_START = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +34,8 @@ class Chunk:
 def find_chunk(memory: MemoryReader, heap: AddressRange, address: int) -> Chunk | None:
     """The chunk whose user memory holds ``address``; None in a header, in the unused top, or where the row cannot be followed."""
     words = _Words(memory, heap)
-    at = heap.low
-    for _ in range(_MOST_CHUNKS):
-        size = words.read(at + 8)
-        if size is None or (size & ~_FLAGS) < _SMALLEST or at + (size & ~_FLAGS) > heap.high:
-            return None
-        following = at + (size & ~_FLAGS)
+    first = _first_chunk(words, heap)
+    for at, following in _row(words, heap, first) if first is not None else ():
         if address < following:
             after = words.read(following + 8)
             if after is None or address < at + _HEADER:
@@ -44,7 +43,28 @@ def find_chunk(memory: MemoryReader, heap: AddressRange, address: int) -> Chunk 
             # A used chunk's user memory reaches over the next one's first word.
             in_use = bool(after & _PREVIOUS_IN_USE)
             return Chunk(AddressRange(at + _HEADER, following + (8 if in_use else 0)), in_use)
+    return None
+
+
+def _row(words: _Words, heap: AddressRange, at: int) -> Iterator[tuple[int, int]]:
+    """The chunks from ``at`` on as (start, end), as long as their sizes make sense."""
+    for _ in range(_MOST_CHUNKS):
+        size = words.read(at + 8)
+        if size is None or (size & ~_FLAGS) < _SMALLEST or at + (size & ~_FLAGS) > heap.high:
+            return
+        following = at + (size & ~_FLAGS)
+        yield at, following
         at = following
+
+
+def _first_chunk(words: _Words, heap: AddressRange) -> int | None:
+    """Where the row begins: at the heap's start, but a static program has the first thread's storage there. Only a row that ends
+    where the heap does is believed then."""
+    if next(_row(words, heap, heap.low), None) is not None:
+        return heap.low
+    for start in range(heap.low + _ALIGNMENT, min(heap.low + _LATEST_START, heap.high), _ALIGNMENT):
+        if max((end for _, end in _row(words, heap, start)), default=0) == heap.high:
+            return start
     return None
 
 

@@ -25,6 +25,7 @@ _CERTAIN = frozenset({FrameSource.REGISTERS, FrameSource.CFI, FrameSource.SIGFRA
 # The functions of libc that a thread begins in (glibc nptl/pthread_create.c, musl src/thread/pthread_create.c and clone.s).
 _BIRTH = frozenset({"start_thread", "clone", "clone3", "__clone", "__clone3", "start", "start_c11"})
 _BIRTH_FRAMES = 2
+_CREATION_FRAMES = 1024  # bytes that pthread_create and what it calls have on the stack
 
 
 class Origins:
@@ -94,6 +95,51 @@ class Origins:
         kept = self._context.snapshot.architecture.callee_saved
         return frozenset(value for name, value in call_stack.outermost if name in kept)
 
+    def with_siblings(self, references: Sequence[StackReference]) -> list[StackReference]:
+        """The references, those marked as inherited that only a comparison of threads shows to be.
+
+        Where libc's code comes without call frame information (musl), nobody can follow a thread's registers back to its birth; and the
+        registers that a call need not preserve are handed down as well, and spilled by whoever was never given a value for them. But
+        threads with one creator are born with the same values: a value into a returned frame that several of them hold in the same
+        place, outside every variable that has a name, is such a birth mark.
+        """
+        doubtful = {id(r) for r in references if self._may_be_inherited(r)}
+        holders: defaultdict[tuple[int, str | int | None], set[int | None]] = defaultdict(set)
+        for reference in references:
+            if id(reference) in doubtful:
+                holders[reference.value, self._place_in_thread(reference)].add(reference.from_tid)
+        marks = {value for (value, _), tids in holders.items() if len(tids) > 1}
+        marks |= {r.value for r in references if r.origin == INHERITED and r.verdict is Verdict.DANGLING_FRAME}
+        marks -= {descriptor.start_argument for descriptor in self._context.libc_threads.descriptors.values()}
+        return [
+            replace(r, origin=INHERITED, confidence=Confidence.LOW) if id(r) in doubtful and r.value in marks else r
+            for r in references
+        ]
+
+    def _may_be_inherited(self, reference: StackReference) -> bool:
+        tid = reference.from_tid
+        if tid is None or reference.origin is not None or reference.verdict is not Verdict.DANGLING_FRAME:
+            return False
+        if reference.confidence is Confidence.HIGH:
+            return False
+        return not _is_certain(self._context.call_stacks.get(tid)) or self._is_among_inherited(tid, reference.value)
+
+    def _is_among_inherited(self, tid: int, value: int) -> bool:
+        """Whether ``value`` points between two that the thread certainly inherited: into the frames of pthread_create itself."""
+        near = [mark for mark in self._inherited[tid] if abs(mark - value) <= _CREATION_FRAMES]
+        return bool(near) and min(near) <= value <= max(near)
+
+    def _place_in_thread(self, reference: StackReference) -> str | int | None:
+        """The register, or how far from the end of its thread's stack the word lies."""
+        own = self._bounds.get(reference.from_tid) if reference.from_tid is not None else None
+        if reference.place.address is None or own is None:
+            return reference.place.register
+        return own.range.high - reference.place.address
+
+
+def _is_certain(call_stack: CallStack | None) -> bool:
+    return call_stack is None or (call_stack.complete and all(frame.source in _CERTAIN for frame in call_stack.frames))
+
 
 def _above_frames(context: Context, destination: Destination, value: int) -> str | None:
     if value < destination.frames_end or destination.region in {Region.GUARD, Region.ALTSTACK}:
@@ -104,47 +150,3 @@ def _above_frames(context: Context, destination: Destination, value: int) -> str
     if descriptor is None or descriptor.is_main:
         return "arguments and environment"
     return "pthread_t" if value >= descriptor.address else "thread-local storage"
-
-
-def with_siblings(
-    context: Context, bounds: Mapping[int, StackBounds], references: Sequence[StackReference]
-) -> list[StackReference]:
-    """The references, those marked as inherited that only a comparison of threads shows to be.
-
-    Where libc's code comes without call frame information (musl), nobody can follow a thread's registers back to its birth. But threads
-    with one creator are born with the same values: a value into a returned frame that several of them hold in the same place, outside
-    every variable that has a name, is such a birth mark.
-    """
-    unproven = {tid for tid, stack in context.call_stacks.items() if not _is_certain(stack)}
-    doubtful = {id(r) for r in references if r.from_tid in unproven and _may_be_inherited(r)}
-    holders: defaultdict[tuple[int, str | int | None], set[int | None]] = defaultdict(set)
-    for reference in references:
-        if id(reference) in doubtful:
-            holders[reference.value, _place_in_thread(reference, bounds)].add(reference.from_tid)
-    marks = {value for (value, _), tids in holders.items() if len(tids) > 1}
-    marks |= {r.value for r in references if r.origin == INHERITED and r.verdict is Verdict.DANGLING_FRAME}
-    marks -= {descriptor.start_argument for descriptor in context.libc_threads.descriptors.values()}
-    return [
-        replace(r, origin=INHERITED, confidence=Confidence.LOW) if id(r) in doubtful and r.value in marks else r
-        for r in references
-    ]
-
-
-def _may_be_inherited(reference: StackReference) -> bool:
-    return (
-        reference.origin is None
-        and reference.verdict is Verdict.DANGLING_FRAME
-        and reference.confidence is not Confidence.HIGH
-    )
-
-
-def _place_in_thread(reference: StackReference, bounds: Mapping[int, StackBounds]) -> str | int | None:
-    """The register, or how far from the end of its thread's stack the word lies."""
-    own = bounds.get(reference.from_tid) if reference.from_tid is not None else None
-    if reference.place.address is None or own is None:
-        return reference.place.register
-    return own.range.high - reference.place.address
-
-
-def _is_certain(call_stack: CallStack) -> bool:
-    return call_stack.complete and all(frame.source in _CERTAIN for frame in call_stack.frames)

@@ -46,7 +46,7 @@ def find_registries(target: Target, symbols: Symbolizer) -> tuple[tuple[int, ...
     gaps: list[Gap] = []
     for anchor in _anchors(target, symbols):
         try:
-            address = form.parse_anchor(target.memory.read(anchor, form.ANCHOR_SIZE))
+            address = form.parse_anchor(_read(target.memory, anchor, form.ANCHOR_SIZE))
         except FormatError as error:
             gaps.append(Gap("scopes", str(error)))
             continue
@@ -105,6 +105,8 @@ def plan_capture(target: Target, addresses: tuple[int, ...]) -> CapturePlan:
     """The ranges that hold the registries' headers, tables and used slots now."""
     wanted: list[AddressRange] = []
     for address in addresses:
+        # Even of a registry that cannot be read the header is copied: it says why.
+        wanted += _mapped(target, AddressRange(address, min(address + form.HEADER_SIZE, 1 << 64)))
         try:
             header, tables = _read_tables(target.memory, address)
         except (FormatError, MemoryUnreadable):
@@ -142,8 +144,15 @@ def read_registries(
 
 
 def _read_tables(memory: MemoryReader, address: int) -> tuple[form.Header, bytes]:
-    header = form.parse_header(memory.read(address, form.HEADER_SIZE))
-    return header, memory.read(address, min(header.tables_size, _MOST_TABLES))
+    header = form.parse_header(_read(memory, address, form.HEADER_SIZE))
+    return header, _read(memory, address, min(header.tables_size, _MOST_TABLES))
+
+
+def _read(memory: MemoryReader, address: int, size: int) -> bytes:
+    """Like MemoryReader.read, for addresses that the target claims: they may lie anywhere. Raises MemoryUnreadable."""
+    if address + size > 1 << 64:
+        raise MemoryUnreadable(address, size)
+    return memory.read(address, size)
 
 
 def _read_registry(memory: MemoryReader, address: int, gaps: list[Gap]) -> RegistryRecords:

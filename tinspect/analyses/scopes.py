@@ -21,6 +21,7 @@ _ENDED = frozenset({"finished", "terminated", "gone", "unknown"})
 _WAITS = (
     None, "park", "join", "scope", "mutex", "rwlock read", "rwlock write", "condvar", "once", "barrier", "reentrant", "sleep",
 )  # fmt: skip
+_LOCKING = frozenset({"mutex", "rwlock read", "rwlock write", "once", "reentrant"})
 _LOCKS = ("lock", "mutex", "rwlock", "condvar", "once", "barrier", "reentrant")
 _PHASES = ("unknown", "body", "joining", "done")
 
@@ -62,6 +63,8 @@ class _Reading:
         self._tids = {thread.namespace_tid or thread.tid: thread.tid for thread in context.snapshot.threads}
         self._records = records
         self._threads = {record.id: record for record in records.of_kind(Kind.THREAD)}
+        self._thread_addresses = {record.address: record.id for record in self._threads.values()}
+        self._lock_owners = {lock.number("address"): lock.number("owner") for lock in records.of_kind(Kind.LOCK)}
         self.threads = tuple(self._thread(record) for record in self._threads.values())
 
     def _tid(self, identity: int) -> int | None:
@@ -85,8 +88,15 @@ class _Reading:
             entry=record.number("entry") or None,
             waits_kind=waits_kind,
             waits_address=(record.number("wait_address") or None) if waits_kind else None,
+            waits_owner_tid=self._awaited(waits_kind, record.number("wait_address")),
             panic_message=record.text("panic") or None,
         )
+
+    def _awaited(self, kind: str | None, address: int) -> int | None:
+        """The thread that ends the wait: who is joined (its record's address is given), or who holds the lock."""
+        if kind == "join":
+            return self._tid(self._thread_addresses.get(address, 0))
+        return self._tid(self._lock_owners.get(address, 0)) if kind in _LOCKING else None
 
     def steady_threads(self) -> Iterator[RuntimeThread]:
         """The living threads whose records were not being written: what is half written is no fact."""

@@ -17,22 +17,25 @@ from tinspect.model.source import Source
 from tinspect.model.stack import SignalStack, SignalStackState
 from tinspect.model.thread import Thread
 
+WHAT = "sigaltstack"  # of its gaps, the backend's included
 UNKNOWN = SignalStack(SignalStackState.UNKNOWN, None, (), Source.UNKNOWN)
 
 
 def analyze(
     context: Context, registry: Mapping[int, RuntimeThread] | None = None
 ) -> tuple[dict[int, SignalStack], tuple[Gap, ...]]:
-    """The alternate signal stack of every thread by tid, and a gap for each that no source speaks of."""
-    found: dict[int, SignalStack] = {}
-    gaps = []
-    for thread in context.snapshot.threads:
-        stack = _find(context, thread, (registry or {}).get(thread.tid))
-        found[thread.tid] = stack or UNKNOWN
-        if stack is None and thread.state not in {"zombie", "dead"}:
-            gaps.append(
-                Gap("sigaltstack", "no source tells its alternate signal stack (see: tinspect doctor).", thread.tid)
-            )
+    """The alternate signal stack of every thread by tid, and a gap for each that no source speaks of: why the backend could not learn it,
+    where that is known."""
+    threads = context.snapshot.threads
+    found = {thread.tid: _find(context, thread, (registry or {}).get(thread.tid)) or UNKNOWN for thread in threads}
+    told = [gap for gap in context.snapshot.gaps if gap.what == WHAT]
+    gaps = [gap for gap in told if gap.tid is None or found.get(gap.tid) is UNKNOWN]
+    explained = {gap.tid for gap in gaps}
+    gaps += [
+        Gap(WHAT, "no source tells its alternate signal stack (see: tinspect doctor).", thread.tid)
+        for thread in threads
+        if found[thread.tid] is UNKNOWN and thread.tid not in explained and thread.state not in {"zombie", "dead"}
+    ]
     return found, tuple(gaps)
 
 

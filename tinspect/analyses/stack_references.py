@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tinspect.analyses.context import Context
 from tinspect.analyses.frame_index import FrameIndex
 from tinspect.analyses.reference_names import Names
-from tinspect.analyses.reference_origins import Origins, with_siblings
+from tinspect.analyses.reference_origins import Origins
 from tinspect.analyses.reference_sources import Candidate, from_memory, from_registers, from_stack
 from tinspect.analyses.reference_targets import Destination, Destinations, Region
 from tinspect.model.reference import Confidence, ReferenceTarget, StackReference, Verdict
@@ -43,7 +43,7 @@ def analyze(
         found += judge.references_of(thread)
     if scanner is not None:
         found += judge.references_in_memory(scanner)
-    return tuple(with_siblings(context, facts.bounds, found))
+    return tuple(judge.origins.with_siblings(found))
 
 
 class _Judge:
@@ -54,7 +54,7 @@ class _Judge:
         self._facts = facts
         self._names = names
         self._destinations = Destinations(context, facts.bounds, facts.guards, facts.signal_stacks)
-        self._origins = Origins(context, facts.bounds)
+        self.origins = Origins(context, facts.bounds)
         self._frames = FrameIndex(context.call_stacks)
         self._loans = _Loans(facts.scopes)
 
@@ -77,7 +77,7 @@ class _Judge:
         destination = self._destinations.find(candidate.value)
         if destination is None or _stays(candidate, destination):
             return
-        origin = self._origins.find(candidate, destination)
+        origin = self.origins.find(candidate, destination)
         if origin is None:
             candidate = self._names.named(candidate)
             if _stays(candidate, destination):

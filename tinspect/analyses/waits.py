@@ -116,7 +116,7 @@ def _from_registry(context: Context, runtime: RuntimeThread | None, state: Sysca
         kinds.get(runtime.waits_kind, WaitKind.FUTEX),
         Source.REGISTRY,
         runtime.waits_address or (state.arguments[0] if is_futex_wait(state, architecture) else None),
-        None,
+        runtime.waits_owner_tid,
         syscall_name(state.number, architecture),
         describe_syscall(state, architecture),
     )

@@ -3,182 +3,201 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tinspect.analyses.context import Context
-from tinspect.analyses.heap_chunks import find_chunk
+from tinspect.analyses.heap_chunks import Chunk, find_chunk
+from tinspect.analyses.variables import Variables
 from tinspect.model.address import AddressRange
 from tinspect.model.mapping import Mapping
 from tinspect.model.module import Module
 from tinspect.model.report import ProcessReport, ThreadReport
 from tinspect.model.source import Source
-from tinspect.model.stack import GuardKind
+from tinspect.model.stack import CachedStack, GuardKind
+from tinspect.model.tls import TlsBlock
 from tinspect.model.whatis import AddressKind, WhatIs
 from tinspect.target.memory import MemoryReader
 
 
-def explain(context: Context, report: ProcessReport, heap: MemoryReader, address: int) -> WhatIs:
-    """The most specific thing ``address`` belongs to. ``heap`` reads memory that no snapshot copies (malloc's chunks)."""
-    for answer in _candidates(context, report, heap, address):
-        return answer
-    message = f"{address:#x} is not mapped."
-    return WhatIs(address, AddressKind.UNMAPPED, message, Source.MAPS, details=tuple(_neighbours(context, address)))
+class Explainer:
+    """Answers for the addresses of one capture. ``heap`` reads memory that no snapshot copies (malloc's chunks)."""
 
+    def __init__(self, context: Context, report: ProcessReport, heap: MemoryReader, variables: Variables) -> None:
+        self._context = context
+        self._report = report
+        self._heap = heap
+        self._variables = variables
 
-def _candidates(context: Context, report: ProcessReport, heap: MemoryReader, address: int) -> Iterator[WhatIs]:
-    for thread in report.threads:
-        yield from _of_thread(context, thread, address)
-    for cached in report.cached_stacks:
-        if address in cached.range:
-            words = f"{address:#x} lies in the stack of a thread that has ended; libc keeps it for the next one."
-            yield WhatIs(
-                address, AddressKind.CACHED_STACK, words, cached.source, cached.range, address - cached.range.low
-            )
-    module = context.snapshot.modules.find(address)
-    mapping = context.snapshot.mappings.find(address)
-    if module is not None:
-        yield _of_module(context, module, mapping, address)
-    if mapping is not None:
-        yield _of_mapping(context, heap, mapping, address)
-
-
-def _of_thread(context: Context, report: ThreadReport, address: int) -> Iterator[WhatIs]:
-    tid, name = report.thread.tid, report.thread.name
-    whose = f"thread {tid} ({name})"
-    altstack, guard = report.signal_stack, report.guard
-    if altstack is not None and altstack.range is not None and address in altstack.range:
-        words = f"{address:#x} is on the alternate signal stack of {whose}."
-        yield _in_stack(report, address, AddressKind.ALTSTACK, words, altstack.range, altstack.source)
-    if guard is not None and guard.range is not None and address in guard.range and guard.kind is not GuardKind.NONE:
-        words = (
-            f"{address:#x} is in the guard of {whose}, {guard.range.high - address} bytes past the end of its stack."
+    def explain(self, address: int) -> WhatIs:
+        """The most specific thing ``address`` belongs to."""
+        unmapped = WhatIs(
+            address, AddressKind.UNMAPPED, "Nothing is mapped there.", Source.MAPS, details=tuple(self._around(address))
         )
-        offset = address - guard.range.low
-        yield WhatIs(address, AddressKind.GUARD, words, guard.source, guard.range, offset, tid, name)
-    yield from _of_storage(context, report, address)
-    if report.stack is not None and address in report.stack.range:
-        words = f"{address:#x} is on the stack of {whose}."
-        yield _in_stack(report, address, AddressKind.STACK, words, report.stack.range, report.stack.source)
+        return next(self._answers(address), unmapped)
 
+    def _answers(self, address: int) -> Iterator[WhatIs]:
+        for thread in self._report.threads:
+            yield from self._of_thread(thread, address)
+        for cached in self._report.cached_stacks:
+            if address in cached.range:
+                yield _of_cached(cached, address)
+        module = self._context.snapshot.modules.find(address)
+        mapping = self._context.snapshot.mappings.find(address)
+        if module is not None:
+            yield self._of_module(module, mapping, address)
+        if mapping is not None:
+            yield self._of_heap(mapping, address) if mapping.name == "[heap]" else _of_mapping(mapping, address)
 
-def _of_storage(context: Context, report: ThreadReport, address: int) -> Iterator[WhatIs]:
-    """Thread-local blocks and the descriptor lie at the top of a stack: they are told before it."""
-    tid, name = report.thread.tid, report.thread.name
-    for block in report.tls.blocks if report.tls is not None else ():
-        if block.range is None or address not in block.range:
-            continue
-        variable = (
-            next((v for v in report.tls.variables if v.address <= address < v.address + v.size), None)
-            if report.tls
-            else None
-        )
-        called = f" in {variable.name}" if variable is not None else ""
-        words = f"{address:#x} is in thread {tid}'s thread-local storage of {block.module}{called}."
-        yield WhatIs(
-            address, AddressKind.TLS, words, block.source, block.range, address - block.range.low, tid, name,
-            variable=variable.name if variable is not None else None, module=block.module,
-        )  # fmt: skip
-    descriptor = context.descriptor(report.thread)
-    if descriptor is not None and descriptor.address <= address < descriptor.address + descriptor.size:
+    def _of_thread(self, report: ThreadReport, address: int) -> Iterator[WhatIs]:
+        """What belongs to one thread, the most specific first: thread-local storage and descriptor lie at the top of its stack."""
+        altstack, guard, stack = report.signal_stack, report.guard, report.stack
+        if altstack is not None and altstack.range is not None and address in altstack.range:
+            yield self._of_stack(report, address, AddressKind.ALTSTACK, altstack.range, altstack.source)
+        if (
+            guard is not None
+            and guard.range is not None
+            and guard.kind is not GuardKind.NONE
+            and address in guard.range
+        ):
+            words = f"In the guard of {_whose(report)}, {guard.range.high - address} bytes past the end of its stack."
+            yield _answer(report, address, AddressKind.GUARD, words, guard.range, guard.source)
+        for block in report.tls.blocks if report.tls is not None else ():
+            if block.range is not None and address in block.range:
+                yield _of_block(report, block, block.range, address)
+        yield from self._of_descriptor(report, address)
+        if stack is not None and address in stack.range:
+            yield self._of_stack(report, address, AddressKind.STACK, stack.range, stack.source)
+
+    def _of_descriptor(self, report: ThreadReport, address: int) -> Iterator[WhatIs]:
+        descriptor = self._context.descriptor(report.thread)
+        if descriptor is None or not descriptor.address <= address < descriptor.address + descriptor.size:
+            return
         region = AddressRange.sized(descriptor.address, descriptor.size)
-        words = f"{address:#x} is in libc's descriptor (pthread_t) of thread {tid} ({name})."
-        offset = address - descriptor.address
-        yield WhatIs(address, AddressKind.DESCRIPTOR, words, Source.DESCRIPTOR, region, offset, tid, name)
+        words = f"In libc's descriptor (pthread_t) of {_whose(report)}."
+        yield _answer(report, address, AddressKind.DESCRIPTOR, words, region, Source.DESCRIPTOR)
 
-
-def _in_stack(
-    report: ThreadReport, address: int, kind: AddressKind, words: str, area: AddressRange, source: Source
-) -> WhatIs:
-    frames = report.call_stack.frames if report.call_stack is not None else ()
-    frame = next((f for f in frames if f.extent is not None and address in f.extent), None)
-    tid, name = report.thread.tid, report.thread.name
-    if frame is not None:
-        words = f"{words[:-1]}, in frame {frame.index} ({frame.function or hex(frame.pc)}), {address - frame.sp} bytes above its sp."
-        return WhatIs(
-            address,
-            kind,
-            words,
-            source,
-            area,
-            address - frame.sp,
-            tid,
-            name,
-            frame.index,
-            frame.function,
+    def _of_stack(
+        self, report: ThreadReport, address: int, kind: AddressKind, area: AddressRange, source: Source
+    ) -> WhatIs:
+        where = "alternate signal stack" if kind is AddressKind.ALTSTACK else "stack"
+        words = f"On the {where} of {_whose(report)}"
+        frames = report.call_stack.frames if report.call_stack is not None else ()
+        frame = next((f for f in frames if f.extent is not None and address in f.extent), None)
+        if frame is None:
+            lowest = min((f.sp for f in frames if f.sp in area), default=None)
+            below = lowest is not None and address < lowest
+            details = (
+                (f"{lowest - address} bytes below the stack pointer: no frame uses it now.",)
+                if below and lowest
+                else ()
+            )
+            return replace(_answer(report, address, kind, f"{words}.", area, source), details=details)
+        variable = self._variables.find_local(frame, address, thorough=True)
+        name = f"{variable.name} in " if variable is not None else ""
+        place = (
+            f"{name}frame {frame.index} ({frame.function or hex(frame.pc)}), {address - frame.sp} bytes above its sp"
+        )
+        return replace(
+            _answer(report, address, kind, f"{words}: {place}.", area, source),
+            offset=address - frame.sp,
+            frame=frame.index,
+            function=frame.function,
+            variable=variable.name if variable is not None else None,
             module=frame.module,
         )
-    lowest = min((f.sp for f in frames if f.sp in area), default=None)
-    details: tuple[str, ...] = ()
-    if lowest is not None and address < lowest:
-        details = (f"It lies {lowest - address} bytes below the stack pointer there: no frame uses it now.",)
-    return WhatIs(address, kind, words, source, area, address - area.low, tid, name, details=details)
 
+    def _of_module(self, module: Module, mapping: Mapping | None, address: int) -> WhatIs:
+        symbols = self._context.symbols
+        hit = symbols.find_symbol(address)
+        line = symbols.find_line(address) if hit is not None and hit.is_function else None
+        section = symbols.find_section(address)
+        place = f"offset {address - module.range.low:#x}" if hit is None else f"{hit.name}+{hit.offset:#x}"
+        inside = f" ({section})" if section is not None else ""
+        return WhatIs(
+            address,
+            AddressKind.MODULE,
+            f"{place} in {module.name}{inside}.",
+            Source.SYMBOLS if hit is not None else Source.MAPS,
+            module.range,
+            address - module.range.low,
+            module=module.path or module.name,
+            section=section,
+            symbol=hit.name if hit is not None else None,
+            symbol_offset=hit.offset if hit is not None else None,
+            file=line.file if line is not None else None,
+            line=line.line if line is not None else None,
+            permissions=mapping.permissions if mapping is not None else None,
+        )
 
-def _of_module(context: Context, module: Module, mapping: Mapping | None, address: int) -> WhatIs:
-    hit = context.symbols.find_symbol(address)
-    line = context.symbols.find_line(address) if hit is not None and hit.is_function else None
-    place = (
-        f"{module.name}+{address - module.range.low:#x}"
-        if hit is None
-        else f"{hit.name}+{hit.offset:#x} in {module.name}"
-    )
-    return WhatIs(
-        address,
-        AddressKind.MODULE,
-        f"{address:#x} is {place}.",
-        Source.SYMBOLS if hit is not None else Source.MAPS,
-        module.range,
-        address - module.range.low,
-        module=module.path or module.name,
-        symbol=hit.name if hit is not None else None,
-        symbol_offset=hit.offset if hit is not None else None,
-        file=line.file if line is not None else None,
-        line=line.line if line is not None else None,
-        permissions=mapping.permissions if mapping is not None else None,
-    )
-
-
-def _of_mapping(context: Context, heap: MemoryReader, mapping: Mapping, address: int) -> WhatIs:
-    is_glibc = context.libc is not None and context.libc.info.name == "glibc"
-    if mapping.name == "[heap]":
-        chunk = find_chunk(heap, mapping.range, address) if is_glibc else None
-        words = f"{address:#x} is in the heap."
+    def _of_heap(self, mapping: Mapping, address: int) -> WhatIs:
+        is_glibc = self._context.libc is not None and self._context.libc.info.name == "glibc"
+        chunk = find_chunk(self._heap, mapping.range, address) if is_glibc else None
+        words, region = "In the heap.", mapping.range
         details: tuple[str, ...] = ()
         if chunk is not None:
-            words = f"{address:#x} is in a heap chunk of {chunk.range.size} bytes, {address - chunk.range.low} bytes from its start."
-            details = (
-                ("The chunk is in use, or held in a cache of free ones (malloc marks those as in use).",)
-                if chunk.in_use
-                else ("The chunk is free.",)
-            )
-        region = chunk.range if chunk is not None else mapping.range
-        offset = address - region.low
+            region, details = chunk.range, (_chunk_words(chunk),)
+            words = f"In a heap chunk of {region.size} bytes, {address - region.low} bytes from its start."
         return WhatIs(
             address,
             AddressKind.HEAP,
             words,
             Source.MAPS,
             region,
-            offset,
+            address - region.low,
             permissions=mapping.permissions,
             details=details,
         )
-    what = mapping.name or "an anonymous mapping"
-    words = f"{address:#x} is in {what}, {address - mapping.range.low} bytes from its start."
-    return WhatIs(
-        address,
-        AddressKind.MAPPING,
-        words,
-        Source.MAPS,
-        mapping.range,
-        address - mapping.range.low,
-        permissions=mapping.permissions,
+
+    def _around(self, address: int) -> Iterator[str]:
+        mappings = self._context.snapshot.mappings
+        below = [mapping for mapping in mappings if mapping.range.high <= address]
+        above = [mapping for mapping in mappings if mapping.range.low > address]
+        if below:
+            yield f"The mapping below it ends at {below[-1].range.high:#x} ({below[-1].name or 'anonymous'})."
+        if above:
+            yield f"The mapping above it begins at {above[0].range.low:#x} ({above[0].name or 'anonymous'})."
+
+
+def _whose(report: ThreadReport) -> str:
+    return f"thread {report.thread.tid} ({report.thread.name})"
+
+
+def _answer(
+    report: ThreadReport, address: int, kind: AddressKind, words: str, region: AddressRange, source: Source
+) -> WhatIs:
+    thread = report.thread
+    return WhatIs(address, kind, words, source, region, address - region.low, thread.tid, thread.name)
+
+
+def _of_block(report: ThreadReport, block: TlsBlock, area: AddressRange, address: int) -> WhatIs:
+    variables = report.tls.variables if report.tls is not None else ()
+    variable = next((v for v in variables if v.address <= address < v.address + v.size), None)
+    called = f"{variable.name} in " if variable is not None else ""
+    words = f"{called}thread-local storage of {block.module} in {_whose(report)}."
+    return replace(
+        _answer(
+            report, address, AddressKind.TLS, words[0].upper() + words[1:] if not called else words, area, block.source
+        ),
+        variable=variable.name if variable is not None else None,
+        module=block.module,
     )
 
 
-def _neighbours(context: Context, address: int) -> Iterator[str]:
-    below = [m for m in context.snapshot.mappings if m.range.high <= address]
-    above = [m for m in context.snapshot.mappings if m.range.low > address]
-    if below:
-        yield f"The mapping below it ends at {below[-1].range.high:#x} ({below[-1].name or 'anonymous'})."
-    if above:
-        yield f"The mapping above it begins at {above[0].range.low:#x} ({above[0].name or 'anonymous'})."
+def _of_cached(cached: CachedStack, address: int) -> WhatIs:
+    words = "In the stack of a thread that has ended; libc keeps it for the next one."
+    area = cached.range
+    return WhatIs(address, AddressKind.CACHED_STACK, words, cached.source, area, address - area.low, cached.tid)
+
+
+def _of_mapping(mapping: Mapping, address: int) -> WhatIs:
+    words = f"In {mapping.name or 'an anonymous mapping'}, {address - mapping.range.low} bytes from its start."
+    offset = address - mapping.range.low
+    return WhatIs(
+        address, AddressKind.MAPPING, words, Source.MAPS, mapping.range, offset, permissions=mapping.permissions
+    )
+
+
+def _chunk_words(chunk: Chunk) -> str:
+    if chunk.in_use:
+        return "The chunk is in use, or held in a cache of free ones (malloc marks those as in use)."
+    return "The chunk is free."

@@ -37,7 +37,7 @@ class LiveBackend:
         """One stop. Raises TargetRefused, TargetLost."""
         process = self._process
         stop = stop_and_copy(process, plan, self._options)
-        signal_stacks, altstack_gaps = self._signal_stacks.read(process, stop.threads)
+        signal_stacks, altstack_gaps = self._signal_stacks.read(process, stop, plan.stack_rule)
         areas = stack_areas(stop.threads, stop.memory, plan.stack_rule, process.mappings, signal_stacks.values())
         pages = read_page_runs(process.pid, areas)
         return Snapshot(

@@ -26,7 +26,8 @@ _SEQUENCES = (
     b"\x5e\xc3",  # pop rsi; ret
     b"\x58\xc3",  # pop rax; ret
 )
-_RETURN_FAR = re.compile(rb"(?=\xc2(..))", re.DOTALL)  # ret N; two may overlap
+# ret N, N no more than DROPPED_MOST or little more; two may overlap. It begins with a byte of its own, which re finds fast.
+_RETURN_FAR = re.compile(rb"\xc2(?=(.[\x00-\x10]))", re.DOTALL)
 _SIGNAL_RETURN = b"\x48\xc7\xc0\x0f\x00\x00\x00\x0f\x05"  # mov rax, 15; syscall: glibc and musl alike
 
 

@@ -27,7 +27,11 @@ ALL_SECTIONS: frozenset[Section] = frozenset(Section)
 
 
 class AltstackMode(StrEnum):
-    """How alternate signal stacks may be learnt: the best way there is, one way only, or not at all."""
+    """How alternate signal stacks may be learnt: the best way that leaves the target alone (auto), one way only, or not at all.
+
+    Signal frames and the runtime's registry tell of some whatever the mode. Injection, which lets each thread make a system call, happens
+    only when it is asked for.
+    """
 
     AUTO = "auto"
     BPF = "bpf"

@@ -46,7 +46,10 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class RuntimeThread:
-    """A thread as the runtime's registry tells it. ``state`` is a word of the registry ("running", "parked" …)."""
+    """A thread as the runtime's registry tells it. ``state`` is a word of the registry ("running", "parked" …).
+
+    ``waits_owner_tid`` is the thread it waits for: the one it joins, or the holder of the lock where that lock is named.
+    """
 
     id: int
     tid: int
@@ -61,6 +64,7 @@ class RuntimeThread:
     entry: int | None
     waits_kind: str | None = None
     waits_address: int | None = None
+    waits_owner_tid: int | None = None
     panic_message: str | None = None
 
 

@@ -40,6 +40,10 @@ class Symbolizer(Protocol):
         """The address of the symbol called ``name``, in the module whose file name starts with ``module`` or in any; or None."""
         ...
 
+    def find_section(self, address: int) -> str | None:
+        """The name of the section of its module that ``address`` lies in, or None."""
+        ...
+
     def find_line(self, address: int) -> SourceLine | None:
         """File and line of a code address, or None. May take long the first time a module is asked.
 

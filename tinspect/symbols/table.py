@@ -104,6 +104,13 @@ class SymbolTable:
             return ordered
         return [m for m in ordered if (m.path or m.name).rpartition("/")[2].startswith(name)]
 
+    def find_section(self, address: int) -> str | None:
+        """See Symbolizer."""
+        module = self._modules.find(address)
+        image = self._store.images.find_image(module) if module is not None else None
+        section = image.section_at(address - module.load_bias) if module is not None and image is not None else None
+        return section.name if section is not None else None
+
     def find_line(self, address: int) -> SourceLine | None:
         """See Symbolizer."""
         module = self._modules.find(address)

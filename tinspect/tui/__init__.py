@@ -30,10 +30,9 @@ def run(target: str, options: AttachOptions, *, executable: str | None, sysroot:
     state = State(refreshing=Refreshing(interval=interval, still=still))
     unicode = "utf" in (sys.stdout.encoding or "").lower()
 
-    async def show() -> None:
+    async def show() -> int:
         inspector = open_target(target, executable, sysroot)
         refresher = Refresher(inspector, options, is_process=is_process)
-        await Viewer(refresher, state, unicode=unicode).run()
+        return await Viewer(refresher, state, unicode=unicode).run()
 
-    asyncio.run(show())
-    return 0
+    return asyncio.run(show())

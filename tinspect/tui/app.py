@@ -19,7 +19,7 @@ from prompt_toolkit.output import Output
 from tinspect.errors import TargetLost, TargetNotFound, TinspectError
 from tinspect.tui import mouse
 from tinspect.tui.control import ScreenControl
-from tinspect.tui.drawing import Brush, Fits
+from tinspect.tui.drawing import Brush, Memory
 from tinspect.tui.export import write_export
 from tinspect.tui.follow import address_under_cursor
 from tinspect.tui.keys import make_keys
@@ -53,10 +53,11 @@ class Viewer:
     ) -> None:
         self.state = state
         self._refresher = refresher
-        self._brush = Brush(Fits(), unicode)
+        self._brush = Brush(Memory(), unicode)
         self._looks = Worker("look")
         self._builds = Worker("build")
         self._asked_stop: bool | None = None
+        self._status = 0
         self._poke = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._building: tuple[Pane, Basis] | None = None
@@ -79,12 +80,13 @@ class Viewer:
 
     # --- life ----------------------------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Until its user leaves. Raises TinspectError when the target could not be looked at even once."""
+    async def run(self) -> int:
+        """Until its user leaves; the exit status: 0, or 128 + n where signal n ended it. Raises TinspectError when the target could not
+        be looked at even once."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._failed)
         for number in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, partial(self._end, SystemExit(128 + number)))
+            loop.add_signal_handler(number, partial(self._signalled, number))
         try:
             self._start(self._keep_fresh())
             await self.application.run_async(set_exception_handler=False)
@@ -96,6 +98,7 @@ class Viewer:
             self._refresher.cancel()
             # The terminal is the user's again by now. What stops the target must end by itself: it undoes what it did.
             await asyncio.get_running_loop().run_in_executor(None, self._close)
+        return self._status
 
     def _close(self) -> None:
         self._looks.close(_PATIENCE)
@@ -106,6 +109,10 @@ class Viewer:
         """An exception nobody caught: the terminal is restored, then it is raised where ``run`` was called."""
         error = context.get("exception")
         self._end(error if isinstance(error, BaseException) else RuntimeError(str(context.get("message"))))
+
+    def _signalled(self, number: int) -> None:
+        self._status = 128 + number
+        self._end()
 
     def _end(self, error: BaseException | None = None) -> None:
         if not self.application.is_running or self.application.is_done:

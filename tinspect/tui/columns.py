@@ -153,16 +153,11 @@ class ListLayout:
 
 def list_layout(scene: Scene, width: int, grouped: bool) -> ListLayout:
     """The columns for ``width`` cells. They depend on all threads, not on the shown ones, so that scrolling moves nothing."""
-    entries = scene.moment.report.threads
-    unused = set()
-    if not any(running_on(entry) not in (RunningOn.STACK, RunningOn.UNKNOWN) for entry in entries):
-        unused.add("on")
+    unused = {key for key in ("on", "waits") if not scene.moment.widths[key]}
     if not scene.is_held:
         unused.add("change")
     if scene.moment.number == 1 and scene.moment.report.target.kind not in {"live", "passive"}:
         unused.add("history")
-    if not scene.moment.widths["waits"]:
-        unused.add("waits")
     columns = tuple(_sized(column, scene.moment, grouped) for column, _ in _COLUMNS if column.key not in unused)
     table = Table("threads", "", columns, ())
     return ListLayout(table, fit_columns(table, width))
@@ -172,7 +167,7 @@ def _sized(column: Column, moment: Moment, grouped: bool) -> Column:
     known = moment.widths.get(column.key)
     if known is None:
         return column
-    if column.key == "tid" and grouped and any(not group.is_single for group in moment.groups):
+    if column.key == "tid" and grouped:
         known = 2 * known + 3 + len(str(len(moment.threads)))
     return replace(column, width=max(known, 1))
 

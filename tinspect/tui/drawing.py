@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 
+from tinspect.tui.columns import ListLayout, Scene, list_layout, list_row
 from tinspect.tui.panes.content import Content, Entry, HeaderEntry, MapEntry, RowEntry, TextEntry
 from tinspect.views.ascii import ascii_line, ascii_table
+from tinspect.views.grouping import ThreadGroup
 from tinspect.views.layout import Fitted, fit_columns, header_line, row_lines
 from tinspect.views.map_text import draw_map_line
 from tinspect.views.span import Line, Span
@@ -14,15 +16,37 @@ from tinspect.views.table import Row, Table
 from tinspect.views.width import display_width, prefix
 
 _REMEMBERED = 32
+_ROWS = 4096
 
 
-class Fits:
-    """Column widths of the tables lately drawn: measuring all rows of a long table for each key would be felt."""
+class Memory:
+    """What was lately drawn: column widths of tables, rows of the list. Measuring all rows of a long table, or summing up the members of
+    great groups, again for each key would be felt."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[int, int], tuple[Table, Fitted]] = OrderedDict()
+        self._scene: tuple[Scene, int, bool] | None = None
+        self._layout: ListLayout | None = None
+        self._rows: dict[int, tuple[ThreadGroup, Row]] = {}
 
-    def get(self, table: Table, width: int) -> Fitted:
+    def layout(self, scene: Scene, width: int, grouped: bool) -> ListLayout:
+        """The list's columns. Rows of another scene or layout are forgotten."""
+        if self._layout is None or self._scene is None or not _is_same(self._scene, scene, width, grouped):
+            self._scene = scene, width, grouped
+            self._layout = list_layout(scene, width, grouped)
+            self._rows.clear()
+        return self._layout
+
+    def row(self, scene: Scene, layout: ListLayout, item: ThreadGroup) -> Row:
+        """One row of the list, laid out by ``layout`` which ``layout()`` gave."""
+        found = self._rows.get(id(item))
+        if found is None:
+            if len(self._rows) >= _ROWS:
+                self._rows.clear()
+            found = self._rows[id(item)] = (item, list_row(scene, layout, item))
+        return found[1]
+
+    def fit(self, table: Table, width: int) -> Fitted:
         """The columns of ``table`` for ``width`` cells."""
         key = id(table), width
         found = self._known.get(key)
@@ -35,11 +59,17 @@ class Fits:
         return found[1]
 
 
+def _is_same(known: tuple[Scene, int, bool], scene: Scene, width: int, grouped: bool) -> bool:
+    before = known[0]
+    parts = before.moment is scene.moment, before.earlier is scene.earlier, before.is_held == scene.is_held
+    return all(parts) and known[1:] == (width, grouped)
+
+
 @dataclass(frozen=True, slots=True)
 class Brush:
-    """How to draw: the memory of widths, and whether more than ASCII may be written."""
+    """How to draw: what is remembered, and whether more than ASCII may be written."""
 
-    fits: Fits
+    memory: Memory
     unicode: bool = True
 
 
@@ -88,7 +118,7 @@ def _entry_lines(entry: Entry, brush: Brush, width: int, chosen: int | None) -> 
         return [clipped(entry.line if brush.unicode else ascii_line(entry.line), width)]
     if isinstance(entry, MapEntry):
         return [draw_map_line(entry.line, entry.uses, width, chosen, brush.unicode)]
-    fitted = brush.fits.get(entry.table, width)
+    fitted = brush.memory.fit(entry.table, width)
     if isinstance(entry, HeaderEntry):
         return [clipped(header_line(entry.table, fitted), width)]
     return [clipped(line, width) for line in draw_row(entry.table, fitted, entry.row, brush.unicode)]

@@ -2,55 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from tinspect.errors import TinspectError, UsageError
 from tinspect.tui.columns import list_layout, list_row
-from tinspect.tui.drawing import Brush, Fits, draw_content
+from tinspect.tui.drawing import Brush, Memory, draw_content
 from tinspect.tui.panes.content import Content, table_content
 from tinspect.tui.state import Focus, State
 from tinspect.views.html import html_page
 from tinspect.views.span import Line, plain_text
-from tinspect.views.table import Role, Table
+from tinspect.views.svg_text import text_drawing
+from tinspect.views.table import Table
 
 _NARROWEST = 120
 _KINDS = ("txt", "json", "svg", "html")
-
-# rich's own template loads a font from the network; this one takes what the reader has.
-_SVG = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
-<style>
-.{unique_id}-matrix {{ font-family: ui-monospace, Menlo, Consolas, monospace; font-size: {char_height}px; line-height: {line_height}px; }}
-.{unique_id}-title {{ font-size: 18px; font-weight: bold; font-family: sans-serif; }}
-{styles}
-</style>
-<defs><clipPath id="{unique_id}-clip-terminal"><rect x="0" y="0" width="{terminal_width}" height="{terminal_height}"/></clipPath>
-{lines}</defs>
-{chrome}
-<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
-{backgrounds}
-<g class="{unique_id}-matrix">{matrix}</g>
-</g>
-</svg>
-"""
-_RICH = {
-    Role.TITLE: "bold",
-    Role.HEADER: "dim",
-    Role.NAME: "bold",
-    Role.DIM: "dim",
-    Role.GUESS: "dim italic",
-    Role.GOOD: "green",
-    Role.NOTE: "cyan",
-    Role.WARNING: "yellow",
-    Role.ERROR: "bold red",
-    Role.USED: "cyan",
-    Role.PEAK: "blue",
-    Role.FREE: "dim",
-    Role.CHANGED: "bold magenta",
-}
 
 
 def write_export(state: State, path: str) -> str:
@@ -77,7 +44,7 @@ def export_text(state: State, kind: str) -> str:
         return json.dumps(_json(state, content), indent=1, ensure_ascii=False) + "\n"
     width = max(state.columns, _NARROWEST)
     lines = _all_lines(content, width)
-    return plain_text(lines) if kind == "txt" else _svg(lines, width, _title(state))
+    return plain_text(lines) if kind == "txt" else text_drawing(lines, width, _title(state))
 
 
 def _title(state: State) -> str:
@@ -97,7 +64,7 @@ def _list_table(state: State) -> Table:
 
 
 def _all_lines(content: Content, width: int) -> list[Line]:
-    drawn = draw_content(content, Brush(Fits()), width, 1 << 20, 0, None)
+    drawn = draw_content(content, Brush(Memory()), width, 1 << 20, 0, None)
     return [line for line, at in zip(drawn.lines, drawn.positions, strict=True) if at is not None]
 
 
@@ -121,16 +88,3 @@ def _table(table: Table) -> dict[str, object]:
         "columns": [column.title for column in table.columns],
         "rows": rows,
     }
-
-
-def _svg(lines: Iterable[Line], width: int, title: str) -> str:
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(record=True, width=width, file=io.StringIO(), color_system="standard", force_terminal=True)
-    for line in lines:
-        text = Text(no_wrap=True)
-        for span in line:
-            text.append(span.text, style=_RICH.get(span.role))
-        console.print(text, soft_wrap=True)
-    return console.export_svg(title=title, code_format=_SVG)

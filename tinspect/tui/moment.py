@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from tinspect.model.reference import StackReference
 from tinspect.model.report import ProcessReport, Severity, ThreadReport
+from tinspect.model.stack import RunningOn
 from tinspect.views.grouping import ThreadGroup, thread_groups, worst_severities
 from tinspect.views.options import ViewOptions
-from tinspect.views.threads import place_cell, waits_cell
+from tinspect.views.registers import Places
+from tinspect.views.threads import place_cell, running_on
 from tinspect.views.width import display_width
 
 HISTORY = 60
@@ -23,7 +25,8 @@ ALIKE = ViewOptions(group_over=1)
 class Moment:
     """A report and its index. ``clock`` is the local time it was taken at ("14:03:59"), ``cost_us`` how long making it took, in µs.
 
-    ``words`` is each thread's text for the filter, in lower case; ``widths`` the widest text of the list's free columns, in cells;
+    ``words`` is each thread's text for the filter, in lower case; ``widths`` the widest text of the list's free columns, in cells, 0 where
+    there is none;
     ``history`` each living thread's used bytes, oldest first, None where they were not known.
     """
 
@@ -37,6 +40,7 @@ class Moment:
     groups: tuple[ThreadGroup, ...]
     words: Mapping[int, str]
     widths: Mapping[str, int]
+    places: Places
     references_out: Mapping[int, tuple[StackReference, ...]] = field(default_factory=dict)
     references_in: Mapping[int, tuple[StackReference, ...]] = field(default_factory=dict)
     history: Mapping[int, tuple[int | None, ...]] = field(default_factory=dict)
@@ -46,7 +50,7 @@ def make_moment(report: ProcessReport, before: Moment | None = None, clock: str 
     """The moment of ``report``, which follows ``before``."""
     threads = {entry.thread.tid: entry for entry in report.threads}
     names = {tid: entry.thread.name for tid, entry in threads.items()}
-    words = {tid: _words(entry, names) for tid, entry in threads.items()}
+    words = {tid: _words(entry) for tid, entry in threads.items()}
     own = [reference for reference in report.references if reference.origin is None]
     return Moment(
         number=before.number + 1 if before else 1,
@@ -59,6 +63,7 @@ def make_moment(report: ProcessReport, before: Moment | None = None, clock: str 
         groups=thread_groups(report, ALIKE),
         words=words,
         widths=_widths(threads, names),
+        places=Places(report),
         references_out=_by_tid((reference.from_tid, reference) for reference in own),
         references_in=_by_tid((reference.to_tid, reference) for reference in own),
         history={tid: _extended(before, tid, entry) for tid, entry in threads.items()},
@@ -80,12 +85,11 @@ def _extended(before: Moment | None, tid: int, entry: ThreadReport) -> tuple[int
     return (*earlier[1 - HISTORY :], used_bytes(entry))
 
 
-def _words(entry: ThreadReport, names: dict[int, str]) -> str:
+def _words(entry: ThreadReport) -> str:
     thread = entry.thread
-    waits = waits_cell(entry.waits_for, names)
     parts = (str(thread.tid), thread.name, thread.state, place_cell(entry).text, entry.start_routine or "")
     functions = (frame.function or "" for frame in entry.call_stack.frames) if entry.call_stack else ()
-    return "\n".join((*parts, waits.text, *functions)).lower()
+    return "\n".join((*parts, *functions)).lower()
 
 
 def _widths(threads: Mapping[int, ThreadReport], names: Mapping[int, str]) -> dict[str, int]:
@@ -95,6 +99,9 @@ def _widths(threads: Mapping[int, ThreadReport], names: Mapping[int, str]) -> di
         "name": max(map(display_width, {*names.values()}), default=0),
         "state": max((len(entry.thread.state) for entry in threads.values()), default=0),
         "at": max(map(display_width, places), default=0),
+        "on": 8
+        if any(running_on(entry) in (RunningOn.ALTSTACK, RunningOn.FOREIGN) for entry in threads.values())
+        else 0,
         "waits": 24 if any(entry.waits_for for entry in threads.values()) else 0,
     }
 

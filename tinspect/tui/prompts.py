@@ -101,6 +101,6 @@ def parse_address(state: State, text: str) -> int:
         address = int(name.replace("_", ""), 16)
     except ValueError:
         raise UsageError(f"“{text}” is neither an address nor a register.", "Type it in hexadecimal.") from None
-    if address >= 1 << 64:
-        raise UsageError(f"“{text}” is more than 64 bits.")
+    if not 0 <= address < 1 << 64:
+        raise UsageError(f"“{text}” is no address of 64 bits.")
     return address

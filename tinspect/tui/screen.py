@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tinspect.tui.columns import list_layout, list_row
 from tinspect.tui.drawing import Brush, Drawn, clipped, draw_content, draw_row
 from tinspect.tui.help import FOOTER, help_lines
 from tinspect.tui.panes.kinds import Pane
@@ -121,7 +120,7 @@ def _pause_spans(state: State) -> Iterator[Span]:
 
 def _body(state: State, brush: Brush) -> Iterator[tuple[Segment, ...]]:
     areas = state.areas
-    listing = [Segment(_titles(state, areas.titles.width), areas.titles.width), *_list_segments(state, brush)]
+    listing = [Segment(_titles(state, brush, areas.titles.width), areas.titles.width), *_list_segments(state, brush)]
     pane = [Segment(_tabs_line(state, areas.tabs.width, brush), areas.tabs.width), *_pane_segments(state, brush)]
     if areas.tabs.top == areas.titles.top:
         bar = Segment((Span("│" if brush.unicode else "|", Role.DIM),), 1)
@@ -130,10 +129,10 @@ def _body(state: State, brush: Brush) -> Iterator[tuple[Segment, ...]]:
         yield from ((segment,) for segment in (*listing, *pane))
 
 
-def _titles(state: State, width: int) -> Line:
+def _titles(state: State, brush: Brush, width: int) -> Line:
     if state.scene is None:
         return ()
-    layout = list_layout(state.scene, width, state.grouped)
+    layout = brush.memory.layout(state.scene, width, state.grouped)
     line = header_line(layout.table, layout.fitted)
     if state.sort is None:
         return line
@@ -154,9 +153,12 @@ def draw_list(state: State, brush: Brush) -> Drawn:
     rows, scene = state.areas.rows, state.scene
     if scene is None:
         return Drawn(((),) * rows.height, (None,) * rows.height)
-    layout = list_layout(scene, rows.width, state.grouped)
+    layout = brush.memory.layout(scene, rows.width, state.grouped)
     visible = state.listing.items[state.top : state.top + rows.height]
-    lines = [draw_row(layout.table, layout.fitted, list_row(scene, layout, item), brush.unicode)[0] for item in visible]
+    lines = [
+        draw_row(layout.table, layout.fitted, brush.memory.row(scene, layout, item), brush.unicode)[0]
+        for item in visible
+    ]
     if not visible and state.filter:
         lines.append((Span(f"  no thread fits “{state.filter}”: Esc shows all", Role.DIM),))
     missing = rows.height - len(lines)

@@ -39,6 +39,9 @@ class Names:
     def find_address(self, name: str, module: str | None = None) -> int | None:
         return None
 
+    def find_section(self, address: int) -> str | None:
+        return None
+
     def find_line(self, address: int) -> SourceLine | None:
         return None
 

@@ -220,6 +220,12 @@ def test_a_length_that_lies_cuts_nothing_else() -> None:
     assert found.records[0].text("name") == "\udcff\udcfeowner\x1b"
 
 
+@pytest.mark.parametrize("address", [1, (1 << 64) - 8, (1 << 64) - form.HEADER_SIZE])
+def test_an_address_that_is_nowhere_is_told(address: int) -> None:
+    found, gaps = read_registries(SegmentMemory([(BASE, b"")]), (address,))
+    assert (found, "cannot be read" in words(gaps)) == ((), True)
+
+
 def test_no_fields_is_damage() -> None:
     assert "does not say what its records look like" in words(read(Synthetic(fields=()).image())[1])
 
@@ -243,7 +249,7 @@ def test_damage_gives_records_or_gaps_and_never_more_than_there_is(
     for offset, value, width in damage:
         image[offset : offset + width] = value.to_bytes(8, "little")[:width]
     start = time.monotonic()
-    found, gaps = read(image[:cut])
+    found, gaps = read(bytes(image[:cut]))
     assert time.monotonic() - start < 5
     assert all(gap.why for gap in gaps)
     assert found or gaps

@@ -85,7 +85,9 @@ def _frames(subject: Subject) -> Content:
 
 
 def _registers(subject: Subject) -> Content:
-    now, before = _compared(subject, lambda subject: [registers_table(subject.moment.report, subject.entry)])
+    now, before = _compared(
+        subject, lambda subject: [registers_table(subject.moment.report, subject.entry, subject.moment.places)]
+    )
 
     def links(_: Table, row: Row) -> tuple[Link | None, int | None]:
         value = row.cells[1].sort
@@ -198,7 +200,7 @@ def reference_link(reference: StackReference, *, outward: bool) -> Link | None:
 
 def link_to(moment: Moment, address: int, own: int) -> Link | None:
     """The thread other than ``own`` on whose stack ``address`` lies, and the frame."""
-    region = next((region for region in moment.report.regions if address in region.range and region.tid), None)
+    region = moment.places.region(address)
     entry = moment.threads.get(region.tid) if region and region.tid and region.tid != own else None
     if entry is None:
         return None

@@ -1,0 +1,85 @@
+"""A real terminal: tmux, driven by keys and read as text."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 60.0
+
+
+class Terminal:
+    """A shell in a tmux of its own, ``columns`` × ``lines``. Its prompt is "$ "."""
+
+    def __init__(self, columns: int, lines: int, environment: Mapping[str, str] | None = None) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="tmux"))
+        self._tmux = ["tmux", "-S", str(self._folder / "socket"), "-f", "/dev/null"]
+        words = {
+            "PS1": "$ ",
+            "PATH": f"{ROOT}/.venv/bin:{os.environ['PATH']}",
+            "LC_ALL": "C.UTF-8",
+            **(environment or {}),
+        }
+        sets = [part for name, value in words.items() for part in ("-e", f"{name}={value}")]
+        self._run("new-session", "-d", "-x", str(columns), "-y", str(lines), *sets, "bash --norc --noprofile -i")
+        self._run("set-option", "-s", "set-clipboard", "on")
+
+    def __enter__(self) -> Terminal:
+        self.wait_for("$ ")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        subprocess.run([*self._tmux, "kill-server"], capture_output=True, check=False, timeout=20)
+        shutil.rmtree(self._folder)
+
+    def _run(self, *arguments: str) -> str:
+        run = subprocess.run([*self._tmux, *arguments], capture_output=True, text=True, timeout=20, check=True)
+        return run.stdout
+
+    def type(self, text: str) -> None:
+        """Letters as they are."""
+        self._run("send-keys", "-l", text)
+
+    def press(self, *keys: str) -> None:
+        """Keys by tmux's names: "Enter", "C-z", "Down"."""
+        self._run("send-keys", *keys)
+
+    def resize(self, columns: int, lines: int) -> None:
+        self._run("resize-window", "-x", str(columns), "-y", str(lines))
+
+    def screen(self, colours: bool = False) -> str:
+        """What is on the screen."""
+        return self._run("capture-pane", "-p", *(["-e"] if colours else []))
+
+    def format(self, words: str) -> str:
+        """One of tmux's own variables, as "#{alternate_on}"."""
+        return self._run("display-message", "-p", words).strip()
+
+    def clipboard(self) -> str:
+        return self._run("show-buffer")
+
+    def wait(self, is_there: Callable[[str], bool], what: str) -> str:
+        """The screen, once ``is_there`` says so."""
+        deadline = time.monotonic() + PATIENCE
+        while not is_there(screen := self.screen()):
+            assert time.monotonic() < deadline, f"{what} never came:\n{screen}"
+            time.sleep(0.05)
+        return screen
+
+    def wait_for(self, *texts: str) -> str:
+        """The screen, once all ``texts`` stand on it."""
+        return self.wait(lambda screen: all(text in screen for text in texts), " and ".join(texts))
+
+    def wait_without(self, text: str) -> str:
+        return self.wait(lambda screen: text not in screen, f"a screen without {text}")
+
+    def keys_until(self, keys: Sequence[str], text: str) -> str:
+        """Presses keys, then waits for a text."""
+        self.press(*keys)
+        return self.wait_for(text)
