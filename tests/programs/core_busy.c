@@ -1,6 +1,6 @@
 /* A program to be run under supervision. Arguments: "signals" counts SIGUSR1 with a handler and prints the value it was
    queued with; "threads N" creates and joins N threads and prints the microseconds it took; "fork" dies in a child by
-   abort and exits with 9; "epoll" waits a second in epoll_wait and prints its result; "together" lets four threads
+   abort and exits with 9; "epoll" waits five seconds in epoll_wait and prints its result; "together" lets four threads
    fault at the same moment. */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -98,7 +98,7 @@ int main(int count, char **arguments)
     }
     if (!strcmp(way, "epoll")) {
         struct epoll_event event;
-        int result = epoll_wait(epoll_create1(0), &event, 1, 1000);
+        int result = epoll_wait(epoll_create1(0), &event, 1, 5000);
         printf("%d %d\n", result, result < 0 ? errno : 0);
         return 0;
     }
