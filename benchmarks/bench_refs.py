@@ -17,6 +17,7 @@ from tinspect import session
 from tinspect.analyses.assemble import build_context, build_report
 from tinspect.model.options import AttachOptions, Section
 
+MOST_FOR_GDB = 2000  # it takes minutes for more
 WITHOUT_REFS = AttachOptions(sections=frozenset(Section) - {Section.REFS, Section.FINDINGS})
 
 
@@ -59,8 +60,7 @@ def main() -> None:
                 report = timed(partial(session.attach_report, pid, AttachOptions()))
                 heap = timed(partial(session.attach_report, pid, AttachOptions(heap=True)))
                 unwind, refs = parts(pid)
-                # gdb reads the symbols of every thread anew: at 10,000 threads one run of it is enough to wait for.
-                gdb = timed(partial(gdb_backtraces, pid), 1)
+                gdb = timed(partial(gdb_backtraces, pid), 1) if count <= MOST_FOR_GDB else float("nan")
             print(
                 f"{count:8} {report:9.3f} {heap:8.3f} {unwind:9.3f} {refs:8.3f} {gdb:8.3f} {report / gdb:11.2f}",
                 flush=True,
