@@ -37,18 +37,21 @@ class Candidate:
     frame: Frame | None = None
 
 
-def from_registers(context: Context, thread: Thread) -> Iterator[Candidate]:
+def from_registers(context: Context, thread: Thread, destinations: Destinations) -> Iterator[Candidate]:
     """The thread's own registers, innermost frame."""
-    if thread.registers is None:
+    pointing = [
+        (name, value)
+        for name, value in thread.registers or ()
+        if name not in _NO_POINTERS and destinations.is_beyond(thread.tid, value)
+    ]
+    if not pointing:
         return
     call_stack = context.call_stacks.get(thread.tid)
     frame = call_stack.frames[0] if call_stack and call_stack.frames else None
     architecture = context.snapshot.architecture
     state = find_syscall(thread, architecture)
     used = pointer_arguments(state, architecture) if state is not None else frozenset()
-    for name, value in thread.registers:
-        if name in _NO_POINTERS or value < architecture.page_size:
-            continue
+    for name, value in pointing:
         if name in used:
             weight = Confidence.HIGH, "the system call it waits in will use this pointer"
         elif name in architecture.callee_saved:

@@ -80,6 +80,11 @@ class Destinations:
         """Where the call frames on thread ``tid``'s stack end; None when its stack is not known."""
         return self._frames_end.get(tid)
 
+    def is_beyond(self, tid: int, value: int) -> bool:
+        """Whether ``value`` points into a destination that is not thread ``tid``'s own."""
+        destination = self.find(value)
+        return destination is not None and destination.tid != tid
+
     def find(self, value: int) -> Destination | None:
         """The destination that ``value`` points into, or None."""
         index = bisect_right(self._lows, value) - 1

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from tinspect.analyses.context import Context
 from tinspect.model.address import AddressRange
 from tinspect.model.report import Finding, Severity
 from tinspect.model.stack import SignalStack, StackBounds
-from tinspect.target.target import PageFlag
+from tinspect.target.target import PageFlag, PageRun
 
 AT_MINSIGSTKSZ = 51  # linux/auxvec.h: what the kernel needs for a signal frame on this CPU (AVX-512, AMX)
 
@@ -20,9 +21,10 @@ def analyze(
     """Alternate stacks that are too small, unguarded, shared, unmapped, or that lie on a thread's stack."""
     areas = {tid: stack.range for tid, stack in signal_stacks.items() if stack.range is not None}
     found = [*_shared(areas)]
+    stacks = sorted((stack.range, tid) for tid, stack in bounds.items())
     for tid, area in areas.items():
         found += _too_small(context, tid, area)
-        found += _placement(context, tid, area, bounds)
+        found += _placement(context, tid, area, stacks)
     return tuple(found)
 
 
@@ -42,13 +44,25 @@ def _shared(areas: Mapping[int, AddressRange]) -> Iterator[Finding]:
             yield Finding(Severity.ERROR, "altstack-shared", message, tid)
 
 
-def _placement(context: Context, tid: int, area: AddressRange, bounds: Mapping[int, StackBounds]) -> Iterator[Finding]:
+def _find_stack(stacks: Sequence[tuple[AddressRange, int]], area: AddressRange) -> int | None:
+    """The thread on whose stack ``area`` lies, or None. Stacks are sorted, and no two overlap."""
+    index = bisect_right(stacks, area.high, key=_low) - 1
+    return stacks[index][1] if index >= 0 and stacks[index][0].overlaps(area) else None
+
+
+def _low(stack: tuple[AddressRange, int]) -> int:
+    return stack[0].low
+
+
+def _placement(
+    context: Context, tid: int, area: AddressRange, stacks: Sequence[tuple[AddressRange, int]]
+) -> Iterator[Finding]:
     cached = next((c for c in context.libc_threads.cached if c.range.overlaps(area)), None)
     if cached is not None:
         yield Finding(
             Severity.ERROR, "altstack-freed", "its alternate signal stack lies in the stack of a finished thread.", tid
         )
-    other = next((o for o, stack in bounds.items() if stack.range.overlaps(area)), None)
+    other = _find_stack(stacks, area)
     if other is not None:
         whose = "its own stack" if other == tid else f"the stack of thread {other}"
         severity = Severity.NOTE if other == tid else Severity.WARNING
@@ -69,5 +83,10 @@ def _guarded(context: Context, area: AddressRange) -> bool:
     below = context.snapshot.mappings.find(area.low - 1)
     if below is None or not below.is_writable:
         return True
-    page = AddressRange(area.low - 1, area.low)
-    return any(run.flag is PageFlag.GUARD and run.range.overlaps(page) for run in context.snapshot.pages or ())
+    runs = context.snapshot.pages or ()
+    index = bisect_right(runs, area.low - 1, key=_run_low) - 1
+    return index >= 0 and runs[index].flag is PageFlag.GUARD and area.low - 1 in runs[index].range
+
+
+def _run_low(run: PageRun) -> int:
+    return run.range.low

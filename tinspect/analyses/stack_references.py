@@ -62,7 +62,7 @@ class _Judge:
         """All references that start in one thread."""
         bounds = self._facts.bounds.get(thread.tid)
         signal_stack = self._facts.signal_stacks.get(thread.tid)
-        for candidate in from_registers(self._context, thread):
+        for candidate in from_registers(self._context, thread, self._destinations):
             yield from self._reference(candidate)
         for candidate in from_stack(self._context, thread, bounds, signal_stack, self._destinations, self._frames):
             yield from self._reference(candidate)

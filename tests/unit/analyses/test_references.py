@@ -1,0 +1,137 @@
+"""Findings from references, frames by address, and what a scan looks for."""
+
+from __future__ import annotations
+
+import pytest
+
+from tinspect.analyses import reference_findings
+from tinspect.analyses.frame_index import FrameIndex
+from tinspect.analyses.heap_chunks import find_chunk
+from tinspect.analyses.reference_targets import without
+from tinspect.analyses.syscalls import pointer_arguments
+from tinspect.arch.x86_64 import X86_64
+from tinspect.model.address import AddressRange
+from tinspect.model.frame import CallStack, Frame, FrameSource
+from tinspect.model.reference import (
+    Confidence,
+    PlaceKind,
+    ReferenceSource,
+    ReferenceTarget,
+    StackReference,
+    Verdict,
+)
+from tinspect.model.report import Severity
+from tinspect.model.thread import SyscallState
+from tinspect.target.memory import SegmentMemory
+
+REGISTER = ReferenceSource(PlaceKind.REGISTER, register="rsi", frame=0, function="read")
+SLOT = ReferenceSource(PlaceKind.STACK, 0x7000, frame=1, function="work", symbol="held")
+
+
+def reference(
+    place: ReferenceSource, verdict: Verdict, confidence: Confidence, origin: str | None = None, value: int = 0x5000
+) -> StackReference:
+    return StackReference(2, place, 1, value, ReferenceTarget("stack"), verdict, confidence, origin=origin)
+
+
+@pytest.mark.parametrize(
+    ("place", "confidence", "severity"),
+    [
+        (REGISTER, Confidence.HIGH, Severity.ERROR),
+        (SLOT, Confidence.HIGH, Severity.WARNING),
+        (REGISTER, Confidence.MEDIUM, Severity.NOTE),
+        (SLOT, Confidence.LOW, Severity.NOTE),
+    ],
+)
+def test_a_dangling_pointer_is_as_bad_as_its_use_is_sure(
+    place: ReferenceSource, confidence: Confidence, severity: Severity
+) -> None:
+    (finding,) = reference_findings.analyze([reference(place, Verdict.DANGLING_FRAME, confidence)])
+    assert (finding.severity, finding.code, finding.tid) == (severity, "dangling-frame", 2)
+
+
+def test_one_pointer_in_two_places_is_one_finding_of_the_worse() -> None:
+    found = [reference(place, Verdict.DANGLING_FRAME, Confidence.HIGH) for place in (SLOT, REGISTER)]
+    (finding,) = reference_findings.analyze(found)
+    assert finding.severity is Severity.ERROR
+    assert "and 1 more" in finding.message
+
+
+def test_doubtful_words_are_counted_by_thread_and_code() -> None:
+    found = [reference(SLOT, Verdict.DANGLING_FRAME, Confidence.LOW, value=value) for value in (1, 2, 3)]
+    (finding,) = reference_findings.analyze(found)
+    assert finding.message.startswith("3 words ")
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_libc_s_own_words_are_no_finding(verdict: Verdict) -> None:
+    assert reference_findings.analyze([reference(REGISTER, verdict, Confidence.HIGH, "pthread_t")]) == ()
+
+
+def test_declared_references_are_no_finding_and_live_ones_a_note() -> None:
+    assert reference_findings.analyze([reference(SLOT, Verdict.DECLARED, Confidence.HIGH)]) == ()
+    (finding,) = reference_findings.analyze([reference(SLOT, Verdict.LIVE, Confidence.HIGH)])
+    assert (finding.severity, finding.code) == (Severity.NOTE, "undeclared-reference")
+
+
+def test_frames_by_address() -> None:
+    frames = tuple(
+        Frame(index, 0x400000, sp, cfa, FrameSource.CFI)
+        for index, (sp, cfa) in enumerate([(0x1000, 0x1040), (0x1040, 0x1100), (0x1100, None)])
+    )
+    index = FrameIndex({7: CallStack(7, frames)})
+    found = {address: index.find(7, address) for address in (0xFFF, 0x1000, 0x103F, 0x1040, 0x10FF, 0x1100)}
+    assert {address: frame.index if frame else None for address, frame in found.items()} == {
+        0xFFF: None, 0x1000: 0, 0x103F: 0, 0x1040: 1, 0x10FF: 1, 0x1100: None,
+    }  # fmt: skip
+    assert index.find(8, 0x1000) is None
+    assert index.find(None, 0x1000) is None
+
+
+@pytest.mark.parametrize(
+    ("taken", "left"),
+    [
+        ([], [(10, 50)]),
+        ([(0, 10), (50, 60)], [(10, 50)]),
+        ([(0, 20)], [(20, 50)]),
+        ([(20, 30), (40, 60)], [(10, 20), (30, 40)]),
+        ([(0, 60)], []),
+    ],
+)
+def test_what_is_left_of_a_range(taken: list[tuple[int, int]], left: list[tuple[int, int]]) -> None:
+    parts = without(AddressRange(10, 50), [AddressRange(*pair) for pair in taken])
+    assert [(part.low, part.high) for part in parts] == left
+
+
+@pytest.mark.parametrize(
+    ("number", "arguments", "pointers"),
+    [
+        (0, (3, 0x5000, 1, 0, 0, 0), {"rsi"}),  # read(fd, buf, count)
+        (34, (0,) * 6, set()),  # pause()
+        (202, (0x5000, 128, 2, 0, 0x6000, 0), {"rdi", "r10"}),  # futex(uaddr, FUTEX_WAIT, val, timeout)
+        (99999, (0x5000,) * 6, set()),  # nobody knows what it takes
+    ],
+)
+def test_pointers_that_a_system_call_was_given(number: int, arguments: tuple[int, ...], pointers: set[str]) -> None:
+    assert pointer_arguments(SyscallState(number, arguments), X86_64) == pointers
+
+
+def chunks(*sizes: int) -> bytes:
+    """A row of chunks, each in use, as malloc lays them out."""
+    return b"".join(bytes(8) + (size | 1).to_bytes(8, "little") + bytes(size - 16) for size in sizes)
+
+
+def test_heaps_that_make_no_sense_have_no_chunks() -> None:
+    heap = AddressRange(0x10000, 0x11000)
+    for data in (bytes(0x1000), b"\xff" * 0x1000, chunks(0x40, 0x40).ljust(0x1000, b"\0")):
+        assert find_chunk(SegmentMemory([(heap.low, data)]), heap, 0x10800) is None
+    assert find_chunk(SegmentMemory([]), heap, 0x10800) is None
+
+
+def test_a_row_of_chunks_that_begins_behind_other_data() -> None:
+    heap = AddressRange(0x10000, 0x11000)
+    data = bytes(0x100) + chunks(0x40, 0x80, 0xE40)
+    found = find_chunk(SegmentMemory([(heap.low, data)]), heap, 0x10160)
+    assert found is not None
+    assert found.range == AddressRange(0x10150, 0x101C8)
+    assert found.in_use
