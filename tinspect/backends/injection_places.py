@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from tinspect.backends.page_runs import block_by_rule
@@ -71,12 +72,11 @@ def _without_guards(pid: int, stacks: dict[int, AddressRange], pointers: dict[in
         runs = _inspect.page_states(pid, sorted(span for span in below.values() if span[0] < span[1]))
     except OSError:
         return stacks  # it has ended, or soon is told to be
-    ends = [high for _, high, flags in runs if flags & (PAGE_GUARD | PAGE_MAYBE_GUARD)]
-    return {tid: _raised(stack, ends, below.get(tid)) for tid, stack in stacks.items()}
+    ends = sorted(high for _, high, flags in runs if flags & (PAGE_GUARD | PAGE_MAYBE_GUARD))
+    return stacks | {tid: _raised(stacks[tid], ends, sp) for tid, (_, sp) in below.items()}
 
 
-def _raised(stack: AddressRange, ends: Iterable[int], below: tuple[int, int] | None) -> AddressRange:
-    if below is None:
-        return stack
-    low = max((end for end in ends if below[0] < end <= below[1]), default=stack.low)
-    return replace(stack, low=low)
+def _raised(stack: AddressRange, ends: Sequence[int], sp: int) -> AddressRange:
+    """The stack from the last of ``ends`` (sorted) below sp on."""
+    count = bisect_right(ends, sp)
+    return replace(stack, low=max(stack.low, ends[count - 1])) if count else stack
