@@ -44,10 +44,20 @@ class BuildNative(build_ext):
         if self.inplace or self.editable_mode:
             return
         built = Path(self.build_temp) / "native"
-        subprocess.run(["make", "-s", "-f", str(NATIVE / "scope/build.mk"), f"OUT={built}", "all", "demo"], check=True)
+        command = [
+            "make",
+            "-s",
+            "-f",
+            str(NATIVE / "scope/build.mk"),
+            f"OUT={built}",
+            "PC_INCLUDE=../include",
+            "all",
+            "demo",
+        ]
+        subprocess.run(command, check=True)
         library = Path(self.build_lib) / NATIVE / "lib"
         library.mkdir(parents=True, exist_ok=True)
-        for name in ("libtinspect.a", "libtinspect.so", "tinspect-demo"):
+        for name in ("libtinspect.a", "libtinspect.so", "tinspect.pc", "tinspect-demo"):
             shutil.copy(built / name, library / name)
 
 

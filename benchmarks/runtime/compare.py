@@ -87,7 +87,7 @@ def measure(commands: list[list[str]], rounds: int, pinned: bool) -> dict[str, d
 def show(title: str, best: dict[str, dict[str, float]]) -> None:
     """One line a case: ns, and in brackets how many times tinspect's."""
     names = [name for name in IMPLEMENTATIONS if any(name in by for by in best.values())]
-    print(f"\n{title}\n{'':28}" + "".join(f"{name:>24}" for name in names))
+    print(f"\n{title}\n{'':28}" + "".join(f"{name:>24}" for name in names), flush=True)
     for case, by in sorted(best.items()):
         ours = by.get(OURS)
         cells = []
@@ -104,7 +104,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="programs whose name holds this")
     options = parser.parse_args()
     commands = [command for command in build(options.out.resolve()) if options.only in Path(command[0]).name]
-    print(f"ns per operation, best of {options.rounds} rounds; in brackets: times {OURS}'s")
+    print(f"ns per operation, best of {options.rounds} rounds; in brackets: times {OURS}'s", flush=True)
     show("pinned to one CPU", measure(commands, options.rounds, pinned=True))
     show("not pinned", measure(commands, options.rounds, pinned=False))
     return 0

@@ -17,7 +17,7 @@ SOURCES := $(wildcard $(NATIVE)/scope/*.c)
 OBJECTS := $(SOURCES:$(NATIVE)/scope/%.c=$(OUT)/scope/%.o)
 
 .PHONY: all
-all: $(OUT)/libtinspect.a $(OUT)/libtinspect.so
+all: $(OUT)/libtinspect.a $(OUT)/libtinspect.so $(OUT)/tinspect.pc
 
 $(OUT)/scope/%.o: $(NATIVE)/scope/%.c
 	@mkdir -p $(@D)
@@ -30,6 +30,13 @@ $(OUT)/libtinspect.a: $(OBJECTS)
 # nodelete: thread-local destructors and the signal handler outlive a dlclose.
 $(OUT)/libtinspect.so: $(OBJECTS)
 	$(CC) -shared -pthread $(SANFLAGS) -Wl,-z,nodelete -Wl,-soname,libtinspect.so -o $@ $(OBJECTS)
+
+# Relocatable: everything is found from where the file itself lies. PC_INCLUDE: the headers, as seen from there.
+PC_INCLUDE ?= $(shell realpath -m --relative-to=$(OUT) $(NATIVE)/include)
+version = $(shell sed -n 's/^#define TI_VERSION_$(1) \([0-9]*\)u$$/\1/p' $(NATIVE)/include/tinspect/base.h)
+$(OUT)/tinspect.pc: $(NATIVE)/scope/tinspect.pc.in $(NATIVE)/include/tinspect/base.h $(NATIVE)/scope/build.mk
+	@mkdir -p $(@D)
+	sed -e 's|@INCLUDE@|$(PC_INCLUDE)|' -e 's|@VERSION@|$(call version,MAJOR).$(call version,MINOR)|' $< > $@
 
 # The demo keeps its frames: what it tells about itself is about them.
 .PHONY: demo
