@@ -11,27 +11,29 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 60.0
+PATIENCE = 40.0
+PROMPT = "your-turn>"
 
 
 class Terminal:
-    """A shell in a tmux of its own, ``columns`` × ``lines``. Its prompt is "$ "."""
+    """A shell in a tmux of its own, ``columns`` × ``lines``. Its prompt is PROMPT."""
 
     def __init__(self, columns: int, lines: int, environment: Mapping[str, str] | None = None) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="tmux"))
         self._tmux = ["tmux", "-S", str(self._folder / "socket"), "-f", "/dev/null"]
-        words = {
-            "PS1": "$ ",
+        # tmux takes PATH from its caller, not from -e: so all comes from there.
+        self._environment = {
+            **os.environ,
+            "PS1": f"{PROMPT} ",
             "PATH": f"{ROOT}/.venv/bin:{os.environ['PATH']}",
             "LC_ALL": "C.UTF-8",
             **(environment or {}),
         }
-        sets = [part for name, value in words.items() for part in ("-e", f"{name}={value}")]
-        self._run("new-session", "-d", "-x", str(columns), "-y", str(lines), *sets, "bash --norc --noprofile -i")
+        self._run("new-session", "-d", "-x", str(columns), "-y", str(lines), "bash", "--norc", "--noprofile", "-i")
         self._run("set-option", "-s", "set-clipboard", "on")
 
     def __enter__(self) -> Terminal:
-        self.wait_for("$ ")
+        self.wait_for(PROMPT)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -39,7 +41,9 @@ class Terminal:
         shutil.rmtree(self._folder)
 
     def _run(self, *arguments: str) -> str:
-        run = subprocess.run([*self._tmux, *arguments], capture_output=True, text=True, timeout=20, check=True)
+        run = subprocess.run(
+            [*self._tmux, *arguments], env=self._environment, capture_output=True, text=True, timeout=20, check=True
+        )
         return run.stdout
 
     def type(self, text: str) -> None:

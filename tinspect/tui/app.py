@@ -35,6 +35,7 @@ from tinspect.tui.updates import answered, refreshed, resized, selected_pc, told
 from tinspect.tui.worker import Worker
 from tinspect.views.table import Role
 
+_ENDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _PATIENCE = 5.0
 """Seconds to wait, at the end, for a report that is being made: longer than any stop lasts."""
 
@@ -85,15 +86,15 @@ class Viewer:
         be looked at even once."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._failed)
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in _ENDS:
             loop.add_signal_handler(number, partial(self._signalled, number))
         try:
             self._start(self._keep_fresh())
-            await self.application.run_async(set_exception_handler=False)
+            await self.application.run_async(set_exception_handler=False, handle_sigint=False)
         finally:
             for task in tuple(self._tasks):
                 task.cancel()
-            for number in (signal.SIGTERM, signal.SIGHUP):
+            for number in _ENDS:
                 loop.remove_signal_handler(number)
             self._refresher.cancel()
             # The terminal is the user's again by now. What stops the target must end by itself: it undoes what it did.
