@@ -28,7 +28,7 @@ $(VENV)/stamp: build/stamp/base-packages pyproject.toml
 
 venv: $(VENV)/stamp  ## make the virtual environment
 
-NATIVE_SOURCES := $(shell find tinspect/native -name '*.[ch]' -o -name '*.hpp' -o -name '*.mk') setup.py
+NATIVE_SOURCES := $(shell find tinspect/native -name '*.[ch]' -o -name '*.hpp' -o -name '*.mk' -o -name '*.in') setup.py
 build/stamp/native: $(VENV)/stamp $(NATIVE_SOURCES)
 	@$(BIN)/python setup.py -q build_ext --inplace
 	@mkdir -p $(@D) && touch $@
