@@ -15,6 +15,9 @@ ROOT = Path(__file__).resolve().parents[1]
 TINSPECT = (sys.executable, "-m", "tinspect")
 
 
+_UNLIKE_USE = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
+
+
 @dataclass(frozen=True, slots=True)
 class Cost:
     """Of one run of a command: seconds on the clock, seconds of processor time, peak memory in MiB."""
@@ -32,13 +35,19 @@ def measured(command: Sequence[str]) -> Cost:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=_environment(),
     )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode not in (0, 1):
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
     return Cost(time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss >> 10)
+
+
+def _environment() -> dict[str, str]:
+    """As an installed program has it: bytecode is kept from one run to the next, and output is buffered."""
+    kept = {name: value for name, value in os.environ.items() if name not in _UNLIKE_USE}
+    return {**kept, "PYTHONPATH": str(ROOT)}
 
 
 def compare(title: str, commands: Mapping[str, Sequence[str]], turns: int = 3) -> None:
