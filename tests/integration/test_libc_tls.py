@@ -96,7 +96,7 @@ def test_exit_functions_are_read_in_the_order_they_will_run(build: LibcBuild) ->
 def test_the_exit_list_is_the_symbol_that_debug_information_names(build: LibcBuild) -> None:
     with read_libc(build, "tls_vars", *arguments(build)) as read:
         libc = next(m for m in read.snapshot.modules if m.name.startswith(("libc.so", "libc-2")))
-        offset = find_list_offset(read.process.architecture, read.process.memory, read.symbols, libc.name)
+        offset = find_list_offset(read.process, read.symbols, libc)
         assert offset is not None
         named = {s.name: s.address for s in ModuleSymbols(ImageStore(read.process.files), libc).tls_symbols()}
         if b"tls_dtor_list" not in named:

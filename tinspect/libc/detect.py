@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tinspect.libc.glibc.house import detect_glibc
 from tinspect.libc.layout_cache import LayoutCache
-from tinspect.libc.musl.house import detect_musl
 from tinspect.libc.protocol import Libc
 from tinspect.symbols.protocol import Symbolizer
 from tinspect.target.target import Target
@@ -17,4 +16,9 @@ def detect_libc(target: Target, symbols: Symbolizer, cache: LayoutCache | None =
 
     Raises LayoutUnknown when the target has glibc or musl, but its structures could not be learnt.
     """
-    return detect_glibc(target, symbols, cache) or detect_musl(target, symbols)
+    glibc = detect_glibc(target, symbols, cache)
+    if glibc is not None:
+        return glibc
+    from tinspect.libc.musl.house import detect_musl
+
+    return detect_musl(target, symbols)

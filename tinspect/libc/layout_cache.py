@@ -25,12 +25,12 @@ class LayoutCache:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def find(self, build_id: str) -> tuple[str, tuple[int, ...]] | None:
-        """The source's word and the offsets stored for ``build_id``, or None."""
+    def find(self, build_id: str, what: str = "libc") -> tuple[str, tuple[int, ...]] | None:
+        """The source's word and the offsets stored for ``build_id`` as ``what`` they are of, or None."""
         if not _BUILD_ID.fullmatch(build_id):
             return None
         try:
-            with open(self._path(build_id), "rb") as file:
+            with open(self._path(build_id, what), "rb") as file:
                 value = json.loads(file.read(_MOST_BYTES))
             source, offsets = value["source"], value["offsets"]
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -41,16 +41,16 @@ class LayoutCache:
             return None
         return source, tuple(offsets)
 
-    def store(self, build_id: str, source: str, offsets: tuple[int, ...]) -> None:
+    def store(self, build_id: str, source: str, offsets: tuple[int, ...], what: str = "libc") -> None:
         """Keeps them for the next time."""
         if not _BUILD_ID.fullmatch(build_id):
             return
-        path = self._path(build_id)
+        path = self._path(build_id, what)
         scratch = path.with_suffix(f".{os.getpid()}")
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
             scratch.write_text(json.dumps({"source": source, "offsets": offsets}))
             scratch.replace(path)  # at once, so that another tinspect never reads half a file
 
-    def _path(self, build_id: str) -> Path:
-        return self._folder / f"libc-{build_id}.json"
+    def _path(self, build_id: str, what: str) -> Path:
+        return self._folder / f"{what}-{build_id}.json"

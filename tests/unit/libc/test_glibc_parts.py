@@ -9,7 +9,7 @@ import pytest
 
 from tinspect.arch.x86_64 import X86_64
 from tinspect.libc.disassembly import MemoryAccess, memory_accesses
-from tinspect.libc.glibc.exit_destructors import demangle, list_offset_in, read_exit_destructors
+from tinspect.libc.glibc.exit_destructors import demangle, list_place_in, read_exit_destructors
 from tinspect.libc.glibc.keys import KEYS_MAX, KeyTable, read_keys, read_slots
 from tinspect.libc.glibc.layout import StackFields, parse_descriptor
 from tinspect.libc.glibc.learn import X86_64_TABLE
@@ -188,10 +188,14 @@ def test_the_exit_list_of_a_shared_and_of_a_static_libc() -> None:
         access(base="rip", displacement=0x2000 - 0x1007, written="rbp"),
         access(segment="fs", base="rbp", written="rbx"),
     ]
-    assert list_offset_in(shared, memory) == -264
-    assert list_offset_in([access(segment="fs", displacement=-8, written="rbx")], memory) == -8
+    place = list_place_in(shared, memory)
+    assert place is not None
+    assert (place.slot, place.offset(memory)) == (0x2000, -264)
+    place = list_place_in([access(segment="fs", displacement=-8, written="rbx")], memory)
+    assert place is not None
+    assert (place.slot, place.offset(memory)) == (None, -8)
     # The stack protector and the pointer guard lie above the thread pointer: they are no such list.
-    assert list_offset_in([access(segment="fs", displacement=0x28)], memory) is None
+    assert list_place_in([access(segment="fs", displacement=0x28)], memory) is None
 
 
 def test_mangled_pointers() -> None:

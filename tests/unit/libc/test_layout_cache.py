@@ -19,6 +19,14 @@ def test_stored_and_found(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "new").iterdir()] == [f"libc-{ID}.json"]
 
 
+def test_each_thing_learnt_has_its_own_file(tmp_path: Path) -> None:
+    cache = LayoutCache(tmp_path)
+    cache.store(ID, "dwarf", (1,))
+    cache.store(ID, "disassembly", (2, 3), "exit-list")
+    assert cache.find(ID) == ("dwarf", (1,))
+    assert cache.find(ID, "exit-list") == ("disassembly", (2, 3))
+
+
 @pytest.mark.parametrize("build_id", ["", "../../etc/passwd", "ABC", "93ac/61ec"])
 def test_only_build_ids_become_file_names(tmp_path: Path, build_id: str) -> None:
     cache = LayoutCache(tmp_path)

@@ -190,7 +190,7 @@ def _build(
     lists = find_stack_lists(database)
     learnt = learn_layout(target, database, threads_module, lists, known=known, cache=cache)
     modules, gaps = read_tls_modules(target, database)
-    exit_list = find_list_offset(target.architecture, target.memory, symbols, libc.name)
+    exit_list = find_list_offset(target, symbols, libc, cache)
     if exit_list is None and not (is_static and has_symbols):
         gaps += (Gap("tls_destructors", "no symbol leads to glibc's list of functions to run at a thread's exit."),)
     key_table = find_key_table(database)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from tinspect.arch import Architecture
-from tinspect.libc.disassembly import MemoryAccess, memory_accesses, read_code
 from tinspect.libc.glibc.layout import StackFields
 from tinspect.model.module import Module
 from tinspect.symbols.protocol import Symbolizer
 from tinspect.target.memory import MemoryReader
 from tinspect.target.target import ModuleFiles
+
+if TYPE_CHECKING:
+    from tinspect.libc.disassembly import MemoryAccess
 
 _MEMBERS = ("stackblock", "stackblock_size", "guardsize", "reported_guardsize")
 
@@ -33,6 +36,8 @@ def find_by_disassembly(
     architecture: Architecture, memory: MemoryReader, symbols: Symbolizer, module: str
 ) -> StackFields | None:
     """From the code of pthread_getattr_np, which reads all four words through one register: the lowest four in a row."""
+    from tinspect.libc.disassembly import memory_accesses, read_code
+
     address = symbols.find_address("pthread_getattr_np", module)
     if address is None:
         return None
