@@ -86,6 +86,6 @@ def show_tables(tables: Iterable[Table], arguments: argparse.Namespace, context:
 
 def write_json(data: Json, stream: TextIO) -> None:
     """One JSON document: indented for a person at a terminal, one line for a program."""
-    json.dump(data, stream, indent=2 if stream.isatty() else None)
-    stream.write("\n")
+    # Without an indent dumps() encodes in C; dump() always does in Python.
+    stream.write(json.dumps(data, indent=2 if stream.isatty() else None) + "\n")
     stream.flush()
