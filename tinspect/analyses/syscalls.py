@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 from functools import cache
+from importlib.machinery import PathFinder
+from types import ModuleType
 
 from tinspect.arch import Architecture
 from tinspect.model.thread import SyscallState, Thread
@@ -21,19 +23,28 @@ _FUTEX_FLAGS = ((128, "FUTEX_PRIVATE_FLAG"), (256, "FUTEX_CLOCK_REALTIME"))
 @cache
 def _names(architecture: str) -> dict[int, str]:
     """Numbers to names; empty for an architecture python-ptrace has no table of."""
-    try:
-        module = importlib.import_module(f"ptrace.syscall.linux.{architecture}")
-    except ImportError:
-        return {}
-    names: dict[int, str] = module.SYSCALL_NAMES
-    return names
+    module = _table("linux", architecture)
+    return {} if module is None else module.SYSCALL_NAMES
 
 
 @cache
 def _prototypes() -> dict[str, tuple[str, tuple[tuple[str, str], ...]]]:
-    prototypes: dict[str, tuple[str, tuple[tuple[str, str], ...]]]
-    prototypes = importlib.import_module("ptrace.syscall.prototypes").SYSCALL_PROTOTYPES
-    return prototypes
+    module = _table("prototypes")
+    return {} if module is None else module.SYSCALL_PROTOTYPES
+
+
+def _table(*path: str) -> ModuleType | None:
+    """A table of python-ptrace by itself: importing its package would load a whole debugger, ctypes and sockets with it (15 ms)."""
+    spec = importlib.util.find_spec("ptrace")
+    for name in ("syscall", *path):
+        if spec is None:
+            return None
+        spec = PathFinder.find_spec(name, spec.submodule_search_locations)
+    if spec is None or spec.loader is None:
+        return None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def find_syscall(thread: Thread, architecture: Architecture) -> SyscallState | None:

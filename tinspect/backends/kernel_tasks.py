@@ -14,6 +14,8 @@ from pathlib import Path
 
 from tinspect.arch import Architecture
 from tinspect.errors import TargetRefused
+from tinspect.formats.elf import parse_notes
+from tinspect.formats.elf_constants import NT_GNU_BUILD_ID
 from tinspect.model.registers import RegisterSet
 from tinspect.native import _inspect
 
@@ -103,13 +105,14 @@ def _offsets() -> dict[str, int]:
 def _cache_path() -> Path | None:
     """A file named after the running kernel's build id, which no other kernel shares; None when that cannot be told."""
     try:
-        build_id = _KERNEL_NOTES.read_bytes()
+        notes = parse_notes(memoryview(_KERNEL_NOTES.read_bytes()))
     except OSError:
         return None
-    from hashlib import sha256
-
+    build_id = next((note.data.hex() for note in notes if note.owner == "GNU" and note.type == NT_GNU_BUILD_ID), "")
+    if not build_id:
+        return None
     base = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    return Path(base) / "tinspect" / f"btf-{_CACHE_VERSION}-{sha256(build_id).hexdigest()[:16]}.json"
+    return Path(base) / "tinspect" / f"btf-{_CACHE_VERSION}-{build_id}.json"
 
 
 def _keep(path: Path, offsets: dict[str, int]) -> None:

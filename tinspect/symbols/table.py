@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tinspect.formats.elf_constants import PT_TLS
 from tinspect.model.module import Module, ModuleTable
-from tinspect.symbols.data_types import DataType
 from tinspect.symbols.demangle import demangle
 from tinspect.symbols.images import ImageKey, ImageStore, image_key
-from tinspect.symbols.module_debug import ModuleDebug
 from tinspect.symbols.module_symbols import ModuleSymbols
 from tinspect.symbols.protocol import SourceLine, SymbolHit
-from tinspect.symbols.variables import FrameValues, Variable
+
+if TYPE_CHECKING:
+    from tinspect.symbols.data_types import DataType
+    from tinspect.symbols.module_debug import ModuleDebug
+    from tinspect.symbols.variables import FrameValues, Variable
 
 _CACHE_LIMIT = 1 << 16
 
@@ -58,6 +61,8 @@ class SymbolStore:
         key = image_key(module)
         found = self._debug.get(key)
         if found is None:
+            from tinspect.symbols.module_debug import ModuleDebug
+
             found = self._debug[key] = ModuleDebug(self.images, module)
         return found
 
@@ -135,6 +140,9 @@ class SymbolTable:
         symbol = self._store.module_symbols(module).find(address - module.load_bias) if module is not None else None
         if module is None or symbol is None or symbol.is_function or not symbol.size:
             return None
+        from tinspect.symbols.data_types import DataType
+        from tinspect.symbols.variables import Variable
+
         start = symbol.address + module.load_bias
         described = self._store.debug(module).find_global(symbol.address)
         data_type = described.type if described is not None else DataType("?", symbol.size)
