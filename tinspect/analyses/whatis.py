@@ -43,7 +43,7 @@ def _candidates(context: Context, report: ProcessReport, heap: MemoryReader, add
 
 def _of_thread(context: Context, report: ThreadReport, address: int) -> Iterator[WhatIs]:
     tid, name = report.thread.tid, report.thread.name
-    whose = f"thread {tid} ({name})"
+    whose = _whose(tid, name)
     altstack, guard = report.signal_stack, report.guard
     if altstack is not None and altstack.range is not None and address in altstack.range:
         words = f"{address:#x} is on the alternate signal stack of {whose}."
@@ -80,9 +80,13 @@ def _of_storage(context: Context, report: ThreadReport, address: int) -> Iterato
     descriptor = context.descriptor(report.thread)
     if descriptor is not None and descriptor.address <= address < descriptor.address + descriptor.size:
         region = AddressRange.sized(descriptor.address, descriptor.size)
-        words = f"{address:#x} is in libc's descriptor (pthread_t) of thread {tid} ({name})."
+        words = f"{address:#x} is in libc's descriptor (pthread_t) of {_whose(tid, name)}."
         offset = address - descriptor.address
         yield WhatIs(address, AddressKind.DESCRIPTOR, words, Source.DESCRIPTOR, region, offset, tid, name)
+
+
+def _whose(tid: int, name: str) -> str:
+    return f"thread {tid} ({name})" if name else f"thread {tid}"  # a core keeps no names
 
 
 def _in_stack(
