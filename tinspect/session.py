@@ -12,7 +12,7 @@ from tinspect.analyses.assemble import Tools, build_context, build_report
 from tinspect.analyses.registry import find_registries, plan_capture
 from tinspect.analyses.tls_variables import variables_of_symbols
 from tinspect.analyses.variables import DebugVariables
-from tinspect.errors import LayoutUnknown
+from tinspect.errors import LayoutUnknown, TargetNotFound
 from tinspect.libc.detect import detect_libc
 from tinspect.libc.layout_cache import user_cache
 from tinspect.libc.protocol import Libc
@@ -119,6 +119,9 @@ class Inspector:
         plan += extra(backend.target)
         progress("capturing", 0, None)
         snapshot = backend.capture(plan + libc.capture_plan() if libc is not None else plan)
+        if options.tids and options.tids.isdisjoint(thread.tid for thread in snapshot.threads):
+            wanted = ", ".join(map(str, sorted(options.tids)))
+            raise TargetNotFound(f"The target has no thread {wanted}.", "Leave out --tid to see the threads it has.")
         tools = replace(self._tools(snapshot, backend, knowledge, libc), registries=registries)
         return replace(snapshot, gaps=(*snapshot.gaps, *gaps, *registry_gaps)), tools
 

@@ -37,6 +37,8 @@ _FRAMES_LOOKED_AT = 6
 # Where the owner's tid lies, from the futex word on, and its bits: glibc {lock 0, count 4, owner 8}; musl keeps it in the lock word
 # itself, but writes EBUSY there for a lock of the normal type, which records no owner (musl src/thread/pthread_mutex_trylock.c).
 _OWNER = {"glibc": (8, 0xFFFFFFFF), "musl": (0, 0x3FFFFFFF)}
+# Where the futex word lies in a pthread_mutex_t: musl's _m_lock is __vi[1] (src/internal/pthread_impl.h), glibc's __lock comes first.
+_LOCK_WORD = {"glibc": 0, "musl": 4}
 _MUSL_NORMAL = 16
 _LOCK_BYTES = 64  # more than either pthread_mutex_t (40)
 
@@ -80,6 +82,8 @@ def _wait_of(
     if kind is WaitKind.JOIN:
         return Waiter(kind, Source.UNWIND, address, described.tid if described is not None else None, name, words)
     owner = _lock_owner(context, address) if kind is WaitKind.MUTEX else None
+    if kind is WaitKind.MUTEX and context.libc is not None:
+        address -= _LOCK_WORD.get(context.libc.info.name, 0)
     return Waiter(kind, Source.UNWIND, address, owner if owner in tids else None, name, words)
 
 

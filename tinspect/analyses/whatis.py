@@ -159,7 +159,8 @@ class Explainer:
 
 
 def _whose(report: ThreadReport) -> str:
-    return f"thread {report.thread.tid} ({report.thread.name})"
+    tid, name = report.thread.tid, report.thread.name
+    return f"thread {tid} ({name})" if name else f"thread {tid}"  # a core keeps no names
 
 
 def _answer(

@@ -160,4 +160,6 @@ def _spooled(pieces: Iterable[bytes], name: str) -> MappedFile:
         try:
             return MappedFile(os.dup(spool.fileno()), name, trouble)
         except FormatError as error:
-            raise FormatError(f"{name} holds nothing that could be unpacked: {trouble or 'it is empty'}.") from error
+            raise FormatError(
+                f"{name} holds nothing that could be unpacked: {trouble}." if trouble else f"{name} is empty."
+            ) from error

@@ -26,9 +26,13 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class ProcFiles:
-    """The files of /proc/PID. Every method raises TargetLost when the process ended, TargetRefused when it may not be read."""
+    """The files of /proc/PID. Every method raises TargetLost when the process ended, TargetRefused when it may not be read.
+
+    ``namespaced``: the process lives in a pid namespace of its own, so its threads have other ids there, which libc knows them by.
+    """
 
     pid: int
+    namespaced: bool = False
 
     def read(self, name: str) -> bytes:
         """The bytes of /proc/PID/``name``."""
@@ -97,7 +101,8 @@ class ProcFiles:
             stat = parse_stat(self.read(f"task/{tid}/stat"))
         except (TargetLost, FormatError):
             return None
-        return Thread(tid, stat.name, stat.state, tid == self.pid, cpu_time_us=stat.cpu_time_us(_TICKS))
+        thread = Thread(tid, stat.name, stat.state, tid == self.pid, cpu_time_us=stat.cpu_time_us(_TICKS))
+        return self.with_status(thread) if self.namespaced else thread
 
     def with_status(self, thread: Thread) -> Thread:
         """The thread with the facts only its status tells: seccomp mode, blocked signals, its id in its own namespace."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tinspect.arch import Architecture, resolve_architecture
 from tinspect.backends.module_files import FoundModuleFiles, by_build_id, by_process
@@ -50,6 +50,7 @@ def open_running(pid: int, kind: TargetKind = TargetKind.LIVE) -> RunningProcess
         facts = proc.facts()
     except TargetLost:
         raise find_hindrance(pid) or explain_missing(pid) from None
+    proc = replace(proc, namespaced=facts.namespace_pid not in (None, pid))
     memory = ProcessMemory(pid, mappings)
     modules = find_modules(mappings, memory, facts.auxv)
     if not len(modules) and len(mappings):

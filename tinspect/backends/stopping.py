@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from tinspect.backends.refusal import explain_refusal
 from tinspect.backends.running_process import RunningProcess
-from tinspect.errors import FormatError, TargetLost, TinspectError
+from tinspect.errors import FormatError, TargetLost, TargetNotFound, TinspectError
 from tinspect.model.gap import Gap
 from tinspect.model.thread import Exactness, Thread
 from tinspect.native import _inspect
@@ -72,13 +72,19 @@ def _capture(process: RunningProcess, plan: CapturePlan, options: StopOptions) -
             timeout_ms=options.timeout_ms,
         )
     except OSError as error:
-        raise _explain(process.pid, error) from None
+        raise _explain(process, options.tids, error) from None
 
 
-def _explain(pid: int, error: OSError) -> TinspectError:
+def _explain(process: RunningProcess, tids: frozenset[int] | None, error: OSError) -> TinspectError:
+    pid = process.pid
     if error.errno == errno.EPERM:
         return explain_refusal(pid)
     if error.errno == errno.ESRCH:
+        if tids and tids.isdisjoint(thread.tid for thread in process.threads):
+            return TargetNotFound(
+                f"Process {pid} has no thread {', '.join(map(str, sorted(tids)))}.",
+                f"List its threads with: ls /proc/{pid}/task",
+            )
         return TargetLost(f"Process {pid} ended before it could be captured.", "Start it again and attach sooner.")
     return TargetLost(
         f"Process {pid} could not be stopped: {error.strerror}.",

@@ -15,20 +15,19 @@ class RegisterColumns:
     """How an architecture's registers map to DWARF numbers."""
 
     def __init__(self, architecture: Architecture) -> None:
-        names = architecture.registers.names
         numbers = architecture.dwarf_registers
-        self._positions = [names.index(numbers[n]) if n in numbers else None for n in range(max(numbers) + 1)]
+        self._names = [numbers.get(n) for n in range(max(numbers) + 1)]
         by_name = {name: number for number, name in numbers.items()}
-        self.count = max(len(self._positions), architecture.return_address_column + 1)
+        self.count = max(len(self._names), architecture.return_address_column + 1)
         self.sp = by_name[architecture.registers.sp]
         self.frame_pointer = by_name[architecture.frame_pointer]
         self.return_address = architecture.return_address_column
         self.by_name = by_name
 
     def load(self, registers: RegisterSet) -> Registers:
-        """The registers of ``registers`` in DWARF's order."""
-        values = registers.values
-        return [None if position is None else values[position] for position in self._positions]
+        """The registers of ``registers`` in DWARF's order, None for those it lacks: /proc tells pc and sp alone."""
+        values = dict(registers)
+        return [None if name is None else values.get(name) for name in self._names]
 
     def named(self, registers: Registers) -> tuple[tuple[str, int], ...]:
         """The known ones of ``registers`` by the architecture's names."""

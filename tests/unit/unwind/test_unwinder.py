@@ -28,6 +28,7 @@ from tinspect.model.registers import RegisterSet
 from tinspect.symbols.images import ImageStore
 from tinspect.symbols.table import open_symbols
 from tinspect.target.memory import SegmentMemory
+from tinspect.unwind.cursor import RegisterColumns
 from tinspect.unwind.steps import StepStore, UnwindStep, compile_step
 from tinspect.unwind.unwinder import END_OF_STACK, Unwinder
 
@@ -284,3 +285,9 @@ def test_debug_frame_is_asked_where_eh_frame_is_silent(tmp_path: Path) -> None:
     entry = table.find(main + 1)
     assert entry is not None
     assert entry.start == main
+
+
+def test_registers_that_nobody_told_are_unknown() -> None:
+    columns = RegisterColumns(X86_64)
+    loaded = columns.load(RegisterSet(("rip", "rsp"), (0x1000, 0x2000), 0x1000, 0x2000))
+    assert dict(columns.named(loaded)) == {"rip": 0x1000, "rsp": 0x2000}
