@@ -16,12 +16,7 @@ from tinspect.model.scope import RuntimeThread
 from tinspect.model.source import Source
 from tinspect.model.stack import SignalStack, SignalStackState
 from tinspect.model.thread import Thread
-from tinspect.target.target import TargetKind
 
-_WHY = "no source tells its alternate signal stack (see: tinspect doctor)."
-_WHY_IN_A_CORE = (
-    "cores hold no alternate signal stacks, and no signal frame tells of this one; a tinspect snapshot keeps them."
-)
 WHAT = "sigaltstack"  # of its gaps, the backend's included
 UNKNOWN = SignalStack(SignalStackState.UNKNOWN, None, (), Source.UNKNOWN)
 
@@ -37,7 +32,7 @@ def analyze(
     gaps = [gap for gap in told if gap.tid is None or found.get(gap.tid) is UNKNOWN]
     explained = {gap.tid for gap in gaps}
     gaps += [
-        Gap(WHAT, _WHY_IN_A_CORE if context.snapshot.kind is TargetKind.CORE else _WHY, thread.tid)
+        Gap(WHAT, "no source tells its alternate signal stack (see: tinspect doctor).", thread.tid)
         for thread in threads
         if found[thread.tid] is UNKNOWN and thread.tid not in explained and thread.state not in {"zombie", "dead"}
     ]
