@@ -6,9 +6,12 @@
 
 enum { CHAINS = 4 };
 
+static pthread_barrier_t all_have_said;
+
 static void *live(void *unused)
 {
     say("thread %d", own_tid());
+    pthread_barrier_wait(&all_have_said);
     pause();
     return unused;
 }
@@ -34,9 +37,11 @@ static void *pass_on(void *remaining)
 int main(int argc, char **argv)
 {
     int count = argc > 1 ? atoi(argv[1]) : 20;
+    pthread_barrier_init(&all_have_said, NULL, (unsigned)count + 1);
     for (int index = 0; index < count; index++) {
         start(live, NULL);
     }
+    pthread_barrier_wait(&all_have_said);
     for (int index = 0; index < CHAINS; index++) {
         start_next((void *)50);
     }
