@@ -96,14 +96,19 @@ class Destinations:
 def without(area: AddressRange, taken: Sequence[AddressRange]) -> Iterator[AddressRange]:
     """The parts of ``area`` that none of ``taken`` (sorted, disjoint) covers."""
     low = area.low
-    for hole in taken[max(bisect_right(taken, AddressRange(area.low, area.low)) - 1, 0) :]:
+    for position in range(max(bisect_right(taken, area.low, key=_low) - 1, 0), len(taken)):
+        hole = taken[position]
         if hole.low >= area.high:
             break
         if hole.low > low:
             yield AddressRange(low, hole.low)
         low = max(low, hole.high)
     if low < area.high:
-        yield AddressRange(low, area.high)
+        yield area if low == area.low else AddressRange(low, area.high)
+
+
+def _low(area: AddressRange) -> int:
+    return area.low
 
 
 def _clustered(ranges: Sequence[AddressRange]) -> tuple[AddressRange, ...]:
@@ -218,5 +223,6 @@ def _disjoint(wanted: list[Destination]) -> list[Destination]:
         active = [entry for entry in active if entry.range.high > low]
         if active:
             winner = min(active, key=lambda entry: _PRIORITY[entry.region])
-            result.append(replace(winner, range=AddressRange(low, high)))
+            whole = (winner.range.low, winner.range.high) == (low, high)
+            result.append(winner if whole else replace(winner, range=AddressRange(low, high)))
     return result

@@ -73,9 +73,17 @@ class SegmentMemory:
 
     def read(self, address: int, size: int) -> bytes:
         """See MemoryReader. A read may span touching segments."""
+        index = bisect_right(self._lows, address) - 1
+        if index >= 0:
+            low, data = self._segments[index]
+            if address + size <= low + len(data):
+                return data[address - low : address - low + size]
+        return self._read_across(index, address, size)
+
+    def _read_across(self, index: int, address: int, size: int) -> bytes:
+        """A read that the segment at ``index`` does not answer alone."""
         pieces: list[bytes] = []
         position, end = address, address + size
-        index = bisect_right(self._lows, address) - 1
         while position < end:
             if not 0 <= index < len(self._segments):
                 raise MemoryUnreadable(address, size, "it was not captured")
@@ -86,7 +94,7 @@ class SegmentMemory:
             pieces.append(piece)
             position += len(piece)
             index += 1
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return b"".join(pieces)
 
     def readable(self, wanted: AddressRange) -> tuple[AddressRange, ...]:
         """See MemoryReader."""

@@ -67,6 +67,10 @@ class ReaderScanner:
 
     def _blocks(self, sources: Sequence[AddressRange], unreadable: list[AddressRange]) -> Iterator[tuple[int, bytes]]:
         for source in sources:
+            whole = self._whole(source)
+            if whole is not None:
+                yield source.low, whole
+                continue
             cursor = source.low
             for part in self._memory.readable(source):
                 if part.low > cursor:
@@ -80,6 +84,15 @@ class ReaderScanner:
                         unreadable.append(AddressRange.sized(low, size))
             if cursor < source.high:
                 unreadable.append(AddressRange(cursor, source.high))
+
+    def _whole(self, source: AddressRange) -> bytes | None:
+        """The bytes of a source that fits in one block, as a thread's stack mostly does; None when they can't be had at once."""
+        if source.size > BLOCK:
+            return None
+        try:
+            return self._memory.read(source.low, source.size)
+        except MemoryUnreadable:
+            return None
 
 
 def _scan_portably(data: bytes, base: int, targets: list[tuple[int, int]]) -> bytes:

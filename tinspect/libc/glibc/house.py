@@ -17,7 +17,7 @@ from tinspect.libc.glibc.exit_destructors import (
 from tinspect.libc.glibc.keys import KEYS_MAX, KeyTable, find_key_table, read_keys, read_slots
 from tinspect.libc.glibc.layout import DTV_ENTRY_BYTES, LEVEL_SIZE, SLOT_BYTES, PthreadLayout
 from tinspect.libc.glibc.learn import learn_layout
-from tinspect.libc.glibc.lists import StackLists, find_stack_lists, read_descriptor
+from tinspect.libc.glibc.lists import StackLists, find_stack_lists
 from tinspect.libc.glibc.own_pointers import own_pointers
 from tinspect.libc.glibc.static import find_initial_descriptors
 from tinspect.libc.glibc.thread_db import ThreadDb
@@ -121,14 +121,14 @@ class Glibc:
         self, snapshot: Snapshot, descriptor: ThreadDescriptor
     ) -> tuple[tuple[TlsBlock, ...], tuple[Gap, ...]]:
         """See Libc."""
-        raw = read_descriptor(snapshot.memory, self.layout, descriptor.address)
-        if raw is None:
+        dtv = find_word(snapshot.memory, descriptor.address + self.layout.dtv)
+        if dtv is None:
             return (), (Gap("tls_blocks", "its descriptor cannot be read.", descriptor.tid),)
         return read_tls_blocks(
             snapshot.memory,
             self.tls_modules,
             thread_pointer=descriptor.address + self.layout.thread_pointer,
-            dtv=raw.dtv,
+            dtv=dtv,
             variant=self.tls_variant,
             tid=descriptor.tid,
         )

@@ -66,16 +66,14 @@ class PthreadLayout:
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """The raw words of one struct pthread at ``address``. ``links`` are the next and previous list nodes."""
+    """The raw words of one struct pthread at ``address``."""
 
     address: int
     tid: int
-    links: tuple[int, int]
     stack_block: int
     stack_size: int
     guard_size: int
     reported_guard_size: int
-    dtv: int
     names_itself: bool
 
     @property
@@ -108,11 +106,9 @@ def parse_descriptor(layout: PthreadLayout, address: int, data: bytes) -> Descri
     return Descriptor(
         address=address,
         tid=int.from_bytes(data[layout.tid : layout.tid + 4], "little", signed=True),
-        links=(word(layout.links), word(layout.links + 8)),
         stack_block=word(layout.stack.block),
         stack_size=word(layout.stack.block_size),
         guard_size=word(layout.stack.guard_size),
         reported_guard_size=word(layout.stack.reported_guard_size),
-        dtv=word(layout.dtv),
         names_itself=all(word(offset) == address for offset in layout.self_words),
     )
