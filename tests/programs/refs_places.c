@@ -47,6 +47,17 @@ static void *standing(void *unused)
     return unused;
 }
 
+/* In the malloc arena of a thread. */
+static void *allocating(void *unused)
+{
+    char *used = calloc(1, LARGE), *freed = calloc(1, LARGE), *wall = calloc(1, LARGE);
+    place("heap", used + 100, "used");
+    place("heap", wall, "used");
+    place("heap", freed + 200, "free");
+    free(freed);
+    return unused;
+}
+
 static void *ending(void *unused)
 {
     volatile int on_cached = 1;
@@ -62,6 +73,8 @@ int main(void)
     CHECK(pthread_create(&thread, NULL, standing, NULL));
     while (!__atomic_load_n(&arrived, __ATOMIC_SEQ_CST)) {
     }
+    CHECK(pthread_create(&thread, NULL, allocating, NULL));
+    CHECK(pthread_join(thread, NULL));
     CHECK(pthread_create(&thread, NULL, ending, NULL));
     CHECK(pthread_join(thread, NULL));
     used = malloc(LARGE);

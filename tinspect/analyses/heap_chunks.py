@@ -1,16 +1,19 @@
-"""Which chunk of glibc's main heap holds an address (malloc/malloc.c, struct malloc_chunk: the same layout since glibc 2.3).
+"""Which chunk of glibc's heaps holds an address (malloc/malloc.c, struct malloc_chunk: the same layout since glibc 2.3).
 
-The [heap] mapping is a row of chunks, each of which says how large it is. Walking the row is the only way to find a chunk's start; it
-stops at the first size that makes no sense.
+A heap is a row of chunks, each of which says how large it is. Walking the row is the only way to find a chunk's start; it stops at the
+first size that makes no sense. The main heap is the [heap] mapping; threads allocate from arenas, whose heaps are aligned mappings that
+begin with a struct heap_info (malloc/arena.c, glibc 2.31 to 2.43).
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tinspect.errors import MemoryUnreadable
 from tinspect.model.address import AddressRange
+from tinspect.model.mapping import MappingTable
 from tinspect.target.memory import MemoryReader
 
 _HEADER = 16
@@ -21,6 +24,10 @@ _MOST_CHUNKS = 4_000_000
 _BLOCK = 1 << 20
 _ALIGNMENT = 16
 _LATEST_START = 1 << 16
+_ARENA_HEAP = 64 << 20  # HEAP_MAX_SIZE on 64-bit machines: twice DEFAULT_MMAP_THRESHOLD_MAX
+_HEAP_INFO = struct.Struct("<QQQQ")  # ar_ptr, prev, size, mprotect_size; since 2.35 two words follow
+_MOST_INFO = 64
+_PAGE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,28 @@ class Chunk:
 
     range: AddressRange
     in_use: bool
+
+
+def find_arena_heap(memory: MemoryReader, mappings: MappingTable, address: int) -> AddressRange | None:
+    """The heap of a thread's arena that holds ``address``, without the heap_info at its start; None where there is none.
+
+    The heap_info is believed when all it says fits: the heap's size and what of it is writable to the mapping, its arena to the first
+    heap of a chain, which holds the arena itself, or to a later one, which lies elsewhere.
+    """
+    low = address & -_ARENA_HEAP
+    mapping = mappings.find(low)
+    if mapping is None or not mapping.is_writable:
+        return None
+    try:
+        arena, previous, size, writable = _HEAP_INFO.unpack(memory.read(low, _HEAP_INFO.size))
+    except MemoryUnreadable:
+        return None
+    if not 0 < size <= writable <= min(_ARENA_HEAP, mapping.range.high - low) or size % _PAGE or writable % _PAGE:
+        return None
+    is_first = low + _HEAP_INFO.size <= arena <= low + _MOST_INFO and previous == 0
+    is_later = arena & -_ARENA_HEAP not in {0, low} and previous != 0 and previous % _ARENA_HEAP == 0
+    heap = AddressRange(low + _HEAP_INFO.size, low + size)
+    return heap if (is_first or is_later) and address in heap else None
 
 
 def find_chunk(memory: MemoryReader, heap: AddressRange, address: int) -> Chunk | None:
@@ -58,8 +87,8 @@ def _row(words: _Words, heap: AddressRange, at: int) -> Iterator[tuple[int, int]
 
 
 def _first_chunk(words: _Words, heap: AddressRange) -> int | None:
-    """Where the row begins: at the heap's start, but a static program has the first thread's storage there. Only a row that ends
-    where the heap does is believed then."""
+    """Where the row begins: at the heap's start, but a static program has the first thread's storage there, and the first heap of an
+    arena the arena. Only a row that ends where the heap does is believed then."""
     if next(_row(words, heap, heap.low), None) is not None:
         return heap.low
     for start in range(heap.low + _ALIGNMENT, min(heap.low + _LATEST_START, heap.high), _ALIGNMENT):

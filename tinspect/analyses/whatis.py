@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tinspect.analyses.context import Context
-from tinspect.analyses.heap_chunks import Chunk, find_chunk
+from tinspect.analyses.heap_chunks import Chunk, find_arena_heap, find_chunk
 from tinspect.analyses.variables import Variables
 from tinspect.model.address import AddressRange
 from tinspect.model.mapping import Mapping
@@ -46,7 +46,8 @@ class Explainer:
         if module is not None:
             yield self._of_module(module, mapping, address)
         if mapping is not None:
-            yield self._of_heap(mapping, address) if mapping.name == "[heap]" else _of_mapping(mapping, address)
+            yield from self._of_heap(mapping, address)
+            yield _of_mapping(mapping, address)
 
     def _of_thread(self, report: ThreadReport, address: int) -> Iterator[WhatIs]:
         """What belongs to one thread, the most specific first: thread-local storage and descriptor lie at the top of its stack."""
@@ -129,15 +130,21 @@ class Explainer:
             permissions=mapping.permissions if mapping is not None else None,
         )
 
-    def _of_heap(self, mapping: Mapping, address: int) -> WhatIs:
+    def _of_heap(self, mapping: Mapping, address: int) -> Iterator[WhatIs]:
+        """In the program's heap, or in one that glibc's malloc made for threads."""
         is_glibc = self._context.libc is not None and self._context.libc.info.name == "glibc"
-        chunk = find_chunk(self._heap, mapping.range, address) if is_glibc else None
         words, region = "In the heap.", mapping.range
         details: tuple[str, ...] = ()
+        if mapping.name != "[heap]":
+            arena = find_arena_heap(self._heap, self._context.snapshot.mappings, address) if is_glibc else None
+            if arena is None:
+                return
+            words, region = "In the heap of a malloc arena.", arena
+        chunk = find_chunk(self._heap, region, address) if is_glibc else None
         if chunk is not None:
             region, details = chunk.range, (_chunk_words(chunk),)
             words = f"In a heap chunk of {region.size} bytes, {address - region.low} bytes from its start."
-        return WhatIs(
+        yield WhatIs(
             address,
             AddressKind.HEAP,
             words,

@@ -6,7 +6,6 @@ import pytest
 
 from tinspect.analyses import reference_findings
 from tinspect.analyses.frame_index import FrameIndex
-from tinspect.analyses.heap_chunks import find_chunk
 from tinspect.analyses.reference_targets import without
 from tinspect.analyses.syscalls import pointer_arguments
 from tinspect.arch.x86_64 import X86_64
@@ -22,7 +21,6 @@ from tinspect.model.reference import (
 )
 from tinspect.model.report import Severity
 from tinspect.model.thread import SyscallState
-from tinspect.target.memory import SegmentMemory
 
 REGISTER = ReferenceSource(PlaceKind.REGISTER, register="rsi", frame=0, function="read")
 SLOT = ReferenceSource(PlaceKind.STACK, 0x7000, frame=1, function="work", symbol="held")
@@ -114,24 +112,3 @@ def test_what_is_left_of_a_range(taken: list[tuple[int, int]], left: list[tuple[
 )
 def test_pointers_that_a_system_call_was_given(number: int, arguments: tuple[int, ...], pointers: set[str]) -> None:
     assert pointer_arguments(SyscallState(number, arguments), X86_64) == pointers
-
-
-def chunks(*sizes: int) -> bytes:
-    """A row of chunks, each in use, as malloc lays them out."""
-    return b"".join(bytes(8) + (size | 1).to_bytes(8, "little") + bytes(size - 16) for size in sizes)
-
-
-def test_heaps_that_make_no_sense_have_no_chunks() -> None:
-    heap = AddressRange(0x10000, 0x11000)
-    for data in (bytes(0x1000), b"\xff" * 0x1000, chunks(0x40, 0x40).ljust(0x1000, b"\0")):
-        assert find_chunk(SegmentMemory([(heap.low, data)]), heap, 0x10800) is None
-    assert find_chunk(SegmentMemory([]), heap, 0x10800) is None
-
-
-def test_a_row_of_chunks_that_begins_behind_other_data() -> None:
-    heap = AddressRange(0x10000, 0x11000)
-    data = bytes(0x100) + chunks(0x40, 0x80, 0xE40)
-    found = find_chunk(SegmentMemory([(heap.low, data)]), heap, 0x10160)
-    assert found is not None
-    assert found.range == AddressRange(0x10150, 0x101C8)
-    assert found.in_use
