@@ -87,7 +87,9 @@ def test_cpython(heap: bool) -> None:
     with standing(sys.executable, "-c", PYTHON) as pid:
         report = report_of(pid, heap)
     assert bad_news(report) == []
-    assert of_threads(report) == []
+    # Since 3.13, threads that wait in one bucket of the parking lot do point to each other (Python/parking_lot.c, _PyParkingLot_Park).
+    parked = {"wait"} if sys.version_info >= (3, 13) else set()
+    assert [r for r in of_threads(report) if r.place.symbol not in parked] == []
 
 
 NODE = """

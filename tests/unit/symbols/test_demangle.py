@@ -47,7 +47,9 @@ def plain(text: str) -> str:
     return re.sub(r"\.llvm\.\d+|::h[0-9a-f]{16}$", "", text).strip()
 
 
-@pytest.mark.parametrize(("name", "expected"), zip([*V0, *LEGACY], run_cxxfilt([*V0, *LEGACY], "rust"), strict=True))
+@pytest.mark.parametrize(
+    ("name", "expected"), list(zip([*V0, *LEGACY], run_cxxfilt([*V0, *LEGACY], "rust"), strict=True))
+)
 def test_rust_names_are_those_of_cxxfilt(name: str, expected: str) -> None:
     assert plain(expected) != name
     assert demangle(name.encode()) == plain(expected)
@@ -149,7 +151,7 @@ CPP = [
 ]
 
 
-@pytest.mark.parametrize(("name", "expected"), zip(CPP, run_cxxfilt(CPP), strict=True))
+@pytest.mark.parametrize(("name", "expected"), list(zip(CPP, run_cxxfilt(CPP), strict=True)))
 def test_cpp_names_are_those_of_cxxfilt(name: str, expected: str) -> None:
     assert expected != name
     assert demangle(name.encode()) == expected
