@@ -111,6 +111,33 @@ def test_cores_and_remote_targets(zoo: tuple[int, tuple[Json, ...]], how: str, t
     assert "run_own" in output
 
 
+def test_code_that_gcore_left_out_is_code_still(tmp_path: Path) -> None:
+    """gcore dumps no text of a file: a key's destructor in it has not been unloaded for that."""
+    source, program, report = tmp_path / "key.c", tmp_path / "key", tmp_path / "report.json"
+    source.write_text("""#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+int main(void) {
+  pthread_key_t key;
+  pthread_key_create(&key, free);
+  pthread_setspecific(key, malloc(8));
+  return write(1, "!", 1) + pause();
+}
+""")
+    subprocess.run(["gcc", "-g", "-pthread", "-o", str(program), str(source)], check=True)
+    with subprocess.Popen([program], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.read(1)
+        core = gcore(process.pid, tmp_path)
+        process.kill()
+    in_gdb(f"tinspect report --json {report}", target=(str(program), str(core)))
+    told = json.loads(report.read_text())
+    (key,) = told["tls_keys"]
+    assert (key["mapped"], Path(key["module"]).name) == (True, "libc.so.6")
+    assert [finding["code"] for finding in told["findings"] if finding["severity"] == "error"] == []
+    assert {thread["state"] for thread in told["threads"]} == {"unknown"}  # a core keeps none
+
+
 def test_nothing_to_look_at_is_said_in_one_sentence() -> None:
     output = in_gdb("tinspect threads")
     assert "There is no inferior to look at. Start the program, attach to a process, or load a core." in output

@@ -16,12 +16,15 @@ import gdb
 
 from tinspect.arch import ARCHITECTURES, Architecture
 from tinspect.backends.kernel_tasks import read_kernel_tasks
+from tinspect.backends.loaded_image import find_header, segment_range
 from tinspect.backends.module_files import Finder, FoundModuleFiles, by_build_id, by_path
 from tinspect.backends.modules import find_modules
 from tinspect.backends.page_runs import read_page_runs, stack_areas
 from tinspect.errors import MemoryUnreadable, TargetLost, TargetRefused, UnsupportedTarget
+from tinspect.formats.elf_constants import PF_X, PT_LOAD
 from tinspect.formats.gdb_text import parse_core_sections, parse_info_auxv, parse_info_mappings
 from tinspect.formats.procfs import parse_limits, parse_maps, parse_stat
+from tinspect.formats.siginfo import has_address
 from tinspect.formats.signal_stack import signal_stack_of
 from tinspect.model.address import AddressRange, merged
 from tinspect.model.gap import Gap
@@ -37,6 +40,7 @@ from tinspect.target.scan import ReaderScanner
 from tinspect.target.target import ProcessFacts, Snapshot, TargetKind
 
 _WORD = (1 << 64) - 1
+_BARE = "r--p"  # of a file that a core lists and holds nothing of: gdb reads it from the file
 # What gdb calls architectures, as begins of its names ("i386:x86-64", "aarch64").
 _GDB_NAMES = {"i386:x86-64": "x86_64", "aarch64": "aarch64"}
 
@@ -122,6 +126,8 @@ def open_gdb(*, kernel_tasks: bool = True) -> GdbBackend:
     memory = GdbMemory(inferior, mappings)
     auxv = parse_info_auxv(_ask("info auxv"))
     modules = find_modules(mappings, memory, auxv)
+    if place.is_core:
+        mappings = MappingTable(_with_code(mappings, modules, memory))
     with selection_kept():
         threads = tuple(_threads(inferior, architecture, place))
     stacks, stack_gaps = _signal_stacks(place, architecture, threads) if kernel_tasks else ({}, ())
@@ -207,14 +213,32 @@ def _core_mappings(files: tuple[Mapping, ...], segments: tuple[Mapping, ...]) ->
             yield replace(segment, offset=offset, inode=1, name=file.name, deleted=file.deleted)
     for file in files:
         if not held.overlapping(file.range):
-            yield replace(file, permissions="r--p")
+            yield replace(file, permissions=_BARE)
+
+
+def _with_code(mappings: MappingTable, modules: ModuleTable, memory: MemoryReader) -> Iterator[Mapping]:
+    """The mappings, those run from that the core lists by their files alone (gdb's gcore leaves out code): the headers of a module
+    tell which of its pages are code."""
+    code = MappingTable(Mapping(pages, "r-xp") for module in modules for pages in _code_of(module, memory))
+    for mapping in mappings:
+        is_bare = mapping.is_file and mapping.permissions == _BARE
+        yield replace(mapping, permissions="r-xp") if is_bare and code.overlapping(mapping.range) else mapping
+
+
+def _code_of(module: Module, memory: MemoryReader) -> Iterator[AddressRange]:
+    header = find_header(memory, module.range.low)
+    for segment in header.segments if header is not None else ():
+        pages = segment_range(segment, module.load_bias)
+        if segment.type == PT_LOAD and segment.flags & PF_X and pages is not None:
+            yield pages
 
 
 def _threads(inferior: gdb.Inferior, architecture: Architecture, place: _Place) -> Iterator[Thread]:
     ordered = sorted(inferior.threads(), key=lambda entry: (entry.ptid[1] != entry.ptid[0], entry.num))
     for thread in ordered:
         tid = thread.ptid[1] or thread.ptid[0]
-        base = _named(Thread(tid, thread.name or "", "stopped", is_main=tid == thread.ptid[0]), place)
+        state = "unknown" if place.is_core else "stopped"  # a core keeps no states
+        base = _named(Thread(tid, thread.name or "", state, is_main=tid == thread.ptid[0]), place)
         if thread.is_running():
             yield replace(base, state="running")
             continue
@@ -270,12 +294,11 @@ def _signal() -> SignalStop | None:
     """The signal that a core's thread got, by $_siginfo."""
     try:
         info = gdb.parse_and_eval("$_siginfo")
-        number = int(info["si_signo"])
+        number, code = int(info["si_signo"]), int(info["si_code"])
         address = int(info["_sifields"]["_sigfault"]["si_addr"]) & _WORD
     except (gdb.error, ValueError):
         return None
-    fault = number in {4, 5, 7, 8, 11}  # SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV have si_addr (sigaction(2))
-    return SignalStop(number, int(info["si_code"]), address if fault else None) if number else None
+    return SignalStop(number, code, address if has_address(number, code) else None) if number else None
 
 
 def _facts(

@@ -19,14 +19,13 @@ from tinspect.backends import tracing
 from tinspect.backends.tracing import Change
 from tinspect.errors import FormatError, TargetLost
 from tinspect.formats.procfs import parse_status
-from tinspect.formats.siginfo import parse_siginfo
+from tinspect.formats.siginfo import SI_KERNEL, parse_siginfo
 from tinspect.model.thread import SignalStop
 
 # Taken off this process's own hands while it watches. The terminal sends the first ones to the program as well.
 FORWARDED = frozenset(
     (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
 )  # fmt: skip
-_SI_KERNEL = 0x80
 _TERMINAL_STOPS = frozenset((signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU))
 _STOPS = _TERMINAL_STOPS | {signal.SIGSTOP}
 # A fault comes again when its instruction does.
@@ -181,7 +180,7 @@ class Watch:
 
     def _forward(self, number: int, code: int) -> None:
         """A signal to this process goes on to the program, unless the terminal has sent it to both."""
-        if code != _SI_KERNEL:
+        if code != SI_KERNEL:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 

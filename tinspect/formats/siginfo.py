@@ -15,17 +15,18 @@ _HEAD = struct.Struct("<iii4x")
 _ADDRESS = struct.Struct("<Q")
 _SENDER = struct.Struct("<iI")
 _FAULTS = frozenset((signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP))
-_SI_KERNEL = 0x80
+SI_USER: Final = 0
+SI_KERNEL: Final = 0x80
 
 _ANY_CODES: dict[int, tuple[str, str]] = {
-    0: ("SI_USER", "sent by kill"),
+    SI_USER: ("SI_USER", "sent by kill"),
     -1: ("SI_QUEUE", "sent by sigqueue"),
     -2: ("SI_TIMER", "a timer ran out"),
     -3: ("SI_MESGQ", "a message queue changed"),
     -4: ("SI_ASYNCIO", "asynchronous input or output ended"),
     -5: ("SI_SIGIO", "input or output is possible"),
     -6: ("SI_TKILL", "sent by tgkill"),
-    _SI_KERNEL: ("SI_KERNEL", "sent by the kernel"),
+    SI_KERNEL: ("SI_KERNEL", "sent by the kernel"),
 }
 _CODES: dict[tuple[int, int], tuple[str, str]] = {
     (signal.SIGSEGV, 1): ("SEGV_MAPERR", "address not mapped"),
@@ -35,7 +36,7 @@ _CODES: dict[tuple[int, int], tuple[str, str]] = {
     (signal.SIGSEGV, 8): ("SEGV_MTEAERR", "memory tag mismatch, found late"),
     (signal.SIGSEGV, 9): ("SEGV_MTESERR", "memory tag mismatch"),
     (signal.SIGSEGV, 10): ("SEGV_CPERR", "control protection"),
-    (signal.SIGSEGV, _SI_KERNEL): (
+    (signal.SIGSEGV, SI_KERNEL): (
         "SI_KERNEL",
         "general protection: an address that is none, or a privileged instruction",
     ),
@@ -78,13 +79,18 @@ def parse_siginfo(data: bytes | memoryview) -> SignalInfo:
     if len(data) < 24:
         raise FormatError(f"a siginfo of {len(data)} bytes.")
     number, _, code = _HEAD.unpack_from(data)
-    # SI_KERNEL faults (general protection) leave si_addr 0 without meaning it.
-    if number in _FAULTS and 0 < code != _SI_KERNEL:
+    if has_address(number, code):
         return SignalInfo(number, code, address=_ADDRESS.unpack_from(data, 16)[0])
     if code in (0, -1, -6):
         sender, user = _SENDER.unpack_from(data, 16)
         return SignalInfo(number, code, sender=sender, sender_user=user)
     return SignalInfo(number, code)
+
+
+def has_address(number: int, code: int) -> bool:
+    """Whether si_addr means something: a fault, and not a signal of that number that somebody sent (there the bytes are the sender's
+    ids), nor a general protection (SI_KERNEL), which leaves it 0."""
+    return number in _FAULTS and 0 < code != SI_KERNEL
 
 
 def pack_siginfo(number: int, code: int, address: int | None) -> bytes:

@@ -23,7 +23,15 @@ from tinspect.formats.core_notes import (
 )
 from tinspect.formats.elf import Note
 from tinspect.formats.nt_file import FileMapping, pack_nt_file, parse_nt_file
-from tinspect.formats.siginfo import SignalInfo, code_name, describe_code, pack_siginfo, parse_siginfo, signal_name
+from tinspect.formats.siginfo import (
+    SignalInfo,
+    code_name,
+    describe_code,
+    has_address,
+    pack_siginfo,
+    parse_siginfo,
+    signal_name,
+)
 from tinspect.model.address import AddressRange
 
 PROCESS = ProcessNote(7, "name", "/bin/name", parent=1)
@@ -117,6 +125,7 @@ def test_a_signal_has_an_address_only_where_the_kernel_gives_one(
     number: int, code: int, address: int, expected: int | None
 ) -> None:
     assert parse_siginfo(pack_siginfo(number, code, address)).address == expected
+    assert has_address(number, code) == (expected is not None)
 
 
 def test_codes_have_names_and_words() -> None:
