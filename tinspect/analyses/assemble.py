@@ -26,8 +26,10 @@ from tinspect.analyses import (
 from tinspect.analyses.context import Context
 from tinspect.analyses.findings import sort_findings
 from tinspect.analyses.reference_names import Names
+from tinspect.analyses.syscalls import find_syscall
 from tinspect.analyses.tls_variables import ThreadLocal, VariablesOf
 from tinspect.analyses.variables import NoVariables, Variables
+from tinspect.formats.auxv import AT_MINSIGSTKSZ
 from tinspect.libc.protocol import Libc, LibcThreads
 from tinspect.model.address import AddressRange
 from tinspect.model.frame import CallStack
@@ -45,7 +47,6 @@ from tinspect.target.scan import WordScanner
 from tinspect.target.target import Snapshot
 
 _NO_LIBC = LibcInfo("none")
-_AT_MINSIGSTKSZ = 51  # linux/auxvec.h
 
 
 def no_variables(_module: Module) -> Iterable[ThreadLocal]:
@@ -118,7 +119,7 @@ def build_report(snapshot: Snapshot, tools: Tools, options: AttachOptions) -> Pr
         crash=crash.analyze(context, measured.bounds, parts.guards),
         limits=ProcessLimits(
             snapshot.facts.stack_limit,
-            snapshot.facts.auxv.get(_AT_MINSIGSTKSZ),
+            snapshot.facts.auxv.get(AT_MINSIGSTKSZ),
             tools.libc.keys_max if tools.libc is not None else None,
         ),
     )
@@ -193,7 +194,7 @@ def _thread_report(parts: _Parts, thread: Thread, tls: Mapping[int, ThreadTls], 
         call_stack = source_lines.analyze(call_stack, context.symbols)
     innermost = call_stack.frames[0] if call_stack is not None and call_stack.frames else None
     return ThreadReport(
-        thread=thread,
+        thread=replace(thread, syscall=find_syscall(thread, context.snapshot.architecture)),
         pthread=descriptor.address if descriptor is not None else None,
         start_routine=_start_routine(context, thread),
         function=innermost.function if innermost is not None else None,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 from tinspect.analyses.context import Context
+from tinspect.analyses.guards import LARGE_FRAME
 from tinspect.analyses.instructions import instructions_around
 from tinspect.errors import MemoryUnreadable
 from tinspect.formats.siginfo import code_name, describe_code, signal_name
@@ -19,11 +20,11 @@ from tinspect.target.memory import find_word, read_c_string, read_uint32
 _NULL_LIMIT = 0x10000
 # The kernel keeps 256 pages below a growing stack free (stack_guard_gap, mm/mmap.c).
 _GAP = 256 * 4096
-# A thread that overflows has its stack pointer within one large frame of the end of its stack.
-_NEAR_END = 64 << 10
+_NEAR_END = LARGE_FRAME
 _SI_KERNEL = 0x80
 _SI_USER = 0
 _MESSAGE_LIMIT = 512
+_UNRECORDED = "why is not recorded"
 
 _OTHERS: dict[int, str] = {
     signal.SIGILL: "illegal-instruction",
@@ -70,7 +71,7 @@ def _judge(
         return _judge_access(context, thread, stop)
     if stop.number == signal.SIGABRT and stop.code != _SI_USER:
         return _judge_abort(context, thread, stack, guard)
-    words = describe_code(stop.number, stop.code) if stop.code is not None else "no code"
+    words = describe_code(stop.number, stop.code) if stop.code is not None else _UNRECORDED
     where = f" at {stop.address:#x}" if stop.address is not None else ""
     return _OTHERS.get(stop.number, "unknown"), f"{_named(thread)} got {signal_name(stop.number)}: {words}{where}."
 
@@ -99,7 +100,8 @@ def _judge_access(context: Context, thread: Thread, stop: SignalStop) -> tuple[s
     if stop.code == _SI_KERNEL:
         return "bad-pointer", f"{_named(thread)} used an address that no mapping can have, or a privileged instruction."
     if stop.address is None:
-        return "unknown", f"{_named(thread)} got SIGSEGV: {describe_code(stop.number, stop.code or 0)}."
+        words = describe_code(stop.number, stop.code) if stop.code is not None else _UNRECORDED
+        return "unknown", f"{_named(thread)} got SIGSEGV: {words}."
     if pc == stop.address:
         what = "called a null function pointer" if pc < _NULL_LIMIT else f"jumped to {pc:#x}, {_state_of(context, pc)}"
         return ("null-dereference" if pc < _NULL_LIMIT else "bad-jump"), f"{_named(thread)} {what}."
@@ -132,6 +134,8 @@ def _judge_abort(
             "the signal handler aborted the program.",
         )
     said = _abort_message(context)
+    if not said and thread.signal is not None and thread.signal.code is None:
+        return "abort", f"{_named(thread)} got SIGABRT: {_UNRECORDED}."  # abort(3) and kill(1) look alike then
     return "abort", f"{_named(thread)} called abort" + (f": {said}" if said else ".")
 
 

@@ -19,6 +19,8 @@ from tinspect.target.target import PageFlag
 
 # stack_guard_gap, Linux mm/mmap.c: 256 pages unless the kernel's command line says otherwise.
 KERNEL_GAP_PAGES = 256
+# A thread that overflows has its stack pointer within one large frame of the end of its stack.
+LARGE_FRAME = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,12 @@ def _kernel_gap(context: Context, area: AddressRange, sp: int | None) -> GuardRe
     floor = max((m.range.high for m in context.snapshot.mappings if m.range.high <= area.low), default=0)
     high = max(area.low, min(floor + gap, area.high))
     return _region(GuardKind.KERNEL_GAP, AddressRange(max(high - gap, 0), high), Source.INFERRED, area, sp)
+
+
+def is_at_end(sp: int | None, low: int) -> bool:
+    """Whether ``sp`` stands where an overflow of the stack that ends at ``low`` leaves it: below, or within one large frame above. A
+    guard that is touched from elsewhere was reached by a stray pointer. False when ``sp`` is not known."""
+    return sp is not None and sp < low + LARGE_FRAME
 
 
 def _region(kind: GuardKind, zone: AddressRange, source: Source, area: AddressRange, sp: int | None) -> GuardRegion:

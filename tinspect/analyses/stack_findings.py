@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tinspect.analyses.context import Context
+from tinspect.analyses.guards import is_at_end
 from tinspect.model.report import Finding, Severity
 from tinspect.model.source import Source
 from tinspect.model.stack import GuardKind, GuardRegion, RunningOn, StackBounds, StackUse
@@ -32,7 +33,8 @@ def analyze(
 def _overflow(context: Context, thread: Thread, guard: GuardRegion) -> list[Finding]:
     page = context.snapshot.architecture.page_size
     fault = thread.signal.address if thread.signal is not None else None
-    if guard.range is not None and fault is not None and fault in guard.range:
+    sp = thread.registers.sp if thread.registers is not None else None
+    if guard.range is not None and fault is not None and fault in guard.range and is_at_end(sp, guard.range.high):
         message = f"it touched {fault:#x}, {guard.range.high - fault} bytes into its guard: the stack overflowed."
         return [Finding(Severity.ERROR, "stack-overflow", message, thread.tid)]
     if guard.distance is None:

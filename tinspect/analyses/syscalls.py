@@ -48,16 +48,19 @@ def _table(*path: str) -> ModuleType | None:
 
 
 def find_syscall(thread: Thread, architecture: Architecture) -> SyscallState | None:
-    """The call the thread stands in, by the kernel's word or by its registers; None when it runs user code."""
+    """The call the thread stands in, by the kernel's word or by its registers; None when it runs user code, or when neither tells."""
     if thread.syscall is not None:
         return thread.syscall if thread.syscall.number >= 0 else None
     if thread.registers is None or architecture.syscall_number != "orig_rax":
         # Elsewhere the number's register is not preserved for a look from outside: only the kernel can tell.
         return None
-    number = thread.registers.get("orig_rax") or 0
-    if number >= 1 << 31:  # -1: not in a system call
+    number = thread.registers.get("orig_rax")
+    arguments = [thread.registers.get(name) for name in architecture.syscall_arguments]
+    known = tuple(value for value in arguments if value is not None)
+    # /proc and remote stubs may tell no more than pc and sp; a number of -1 is a thread that came into the kernel otherwise.
+    if number is None or number >= 1 << 31 or len(known) < len(arguments):
         return None
-    return SyscallState(number, tuple(thread.registers.get(name) or 0 for name in architecture.syscall_arguments))
+    return SyscallState(number, known)
 
 
 def syscall_name(number: int, architecture: Architecture) -> str:

@@ -52,7 +52,8 @@ def analyze(context: Context, registry: Mapping[int, RuntimeThread] | None = Non
     """What every waiting thread waits for, by tid. Threads that run user code are missing."""
     found = {}
     descriptors = DescriptorIndex(context.libc_threads.descriptors.values())
-    tids = frozenset(thread.tid for thread in context.snapshot.threads)
+    # A lock knows its owner by the id it has in its own pid namespace.
+    tids = {thread.namespace_tid or thread.tid: thread.tid for thread in context.snapshot.threads}
     for thread in context.snapshot.threads:
         state = find_syscall(thread, context.snapshot.architecture)
         if state is None:
@@ -63,7 +64,7 @@ def analyze(context: Context, registry: Mapping[int, RuntimeThread] | None = Non
 
 
 def _wait_of(
-    context: Context, descriptors: DescriptorIndex, tids: frozenset[int], thread: Thread, state: SyscallState
+    context: Context, descriptors: DescriptorIndex, tids: Mapping[int, int], thread: Thread, state: SyscallState
 ) -> Waiter:
     architecture = context.snapshot.architecture
     name, words = syscall_name(state.number, architecture), describe_syscall(state, architecture)
@@ -84,7 +85,7 @@ def _wait_of(
     owner = _lock_owner(context, address) if kind is WaitKind.MUTEX else None
     if kind is WaitKind.MUTEX and context.libc is not None:
         address -= _LOCK_WORD.get(context.libc.info.name, 0)
-    return Waiter(kind, Source.UNWIND, address, owner if owner in tids else None, name, words)
+    return Waiter(kind, Source.UNWIND, address, tids.get(owner) if owner is not None else None, name, words)
 
 
 def _futex_kind(call_stack: CallStack | None) -> WaitKind:

@@ -9,7 +9,7 @@ from tinspect.errors import FormatError
 from tinspect.formats.core_notes import CoreNotes, ThreadNote
 from tinspect.model.gap import Gap
 from tinspect.model.registers import RegisterSet
-from tinspect.model.thread import Exactness, SignalStop, SyscallState, Thread
+from tinspect.model.thread import Exactness, SignalStop, Thread
 
 
 def build_threads(
@@ -61,7 +61,6 @@ def _thread(note: ThreadNote, notes: CoreNotes, architecture: Architecture, gaps
         registers=registers,
         thread_pointer=_thread_pointer(note, registers, architecture),
         exactness=Exactness.STOPPED if registers else Exactness.UNSEEN,
-        syscall=_syscall(registers, architecture),
         cpu_time_us=note.cpu_time_us,
         blocked_signals=note.blocked_signals,
     )
@@ -71,17 +70,6 @@ def _thread_pointer(note: ThreadNote, registers: RegisterSet | None, architectur
     if architecture.thread_pointer and registers:
         return registers.get(architecture.thread_pointer)
     return note.thread_pointer
-
-
-def _syscall(registers: RegisterSet | None, architecture: Architecture) -> SyscallState | None:
-    """The call a thread was in: orig_rax is -1 for one that came into the kernel otherwise (arch/x86/entry). Other
-    architectures keep no such register: there the number alone would not tell."""
-    if registers is None or architecture.syscall_number != "orig_rax":
-        return None
-    number = registers.get("orig_rax")
-    if number is None or number >= 1 << 31:
-        return None
-    return SyscallState(number, tuple(registers.get(name) or 0 for name in architecture.syscall_arguments))
 
 
 def _signal(note: ThreadNote, stands_for_all: bool) -> SignalStop | None:

@@ -2,135 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping as AbstractMapping
-
+from tests.support.made_up_process import (
+    ARENA,
+    CACHED,
+    DATA,
+    GONE,
+    HEAP,
+    STACKS,
+    MadeUpLibc,
+    made_up_context,
+)
 from tinspect.analyses import tls_findings, tls_keys, tls_variables
 from tinspect.analyses.context import Context
 from tinspect.analyses.tls_variables import NamedBytes
 from tinspect.analyses.value_words import Place, ValueWords
-from tinspect.arch.x86_64 import X86_64
-from tinspect.libc.protocol import LibcThreads, OwnPointer, ThreadDescriptor
+from tinspect.libc.protocol import LibcThreads
 from tinspect.model.address import AddressRange
-from tinspect.model.gap import Gap
-from tinspect.model.mapping import Mapping, MappingTable
-from tinspect.model.module import Module, ModuleTable
-from tinspect.model.report import LibcInfo, Severity
+from tinspect.model.module import Module
+from tinspect.model.report import Severity
 from tinspect.model.source import Source
-from tinspect.model.stack import CachedStack, StackBounds
-from tinspect.model.thread import Thread
-from tinspect.model.tls import TlsBlock, TlsDestructor, TlsKey, TlsSlot
-from tinspect.symbols.protocol import SourceLine, SymbolHit
+from tinspect.model.tls import TlsBlock, TlsKey, TlsSlot
 from tinspect.target.memory import SegmentMemory
-from tinspect.target.plan import CapturePlan
-from tinspect.target.target import ProcessFacts, Snapshot, TargetKind
-
-PROGRAM = Module("program", "/bin/program", 0x40_0000, AddressRange(0x40_0000, 0x42_0000), is_main=True)
-CODE, DATA = AddressRange(0x40_0000, 0x41_0000), AddressRange(0x41_0000, 0x42_0000)
-HEAP, ARENA = AddressRange(0x80_0000, 0x90_0000), AddressRange(0x7000_0000, 0x7010_0000)
-STACKS = {tid: AddressRange.sized(0x6000_0000 + tid * 0x10_0000, 0x1_0000) for tid in (2, 3, 4)}
-CACHED = AddressRange.sized(0x6800_0000, 0x1_0000)
-GONE = 0x5000_0000
-
-
-class Names:
-    def find_symbol(self, address: int) -> SymbolHit | None:
-        return SymbolHit("destroy", address - 0x40_1000, PROGRAM, 0x40_1000) if address in CODE else None
-
-    def find_address(self, name: str, module: str | None = None) -> int | None:
-        return None
-
-    def find_section(self, address: int) -> str | None:
-        return None
-
-    def find_line(self, address: int) -> SourceLine | None:
-        return None
-
-
-class MadeUpLibc:
-    """A libc of 8 keys that says what the test gave it."""
-
-    info = LibcInfo("glibc")
-    keys_max = 8
-    own_module = "/lib/libc.so.6"
-
-    def __init__(
-        self, keys: tuple[TlsKey, ...] = (), values: AbstractMapping[int, dict[int, int]] | None = None
-    ) -> None:
-        self.keys = keys
-        self.values = values or {}
-        self.blocks: tuple[TlsBlock, ...] = ()
-
-    def capture_plan(self) -> CapturePlan:
-        return CapturePlan()
-
-    def read_threads(self, snapshot: Snapshot) -> LibcThreads:
-        return LibcThreads()
-
-    def read_keys(self, snapshot: Snapshot) -> tuple[tuple[TlsKey, ...], tuple[Gap, ...]]:
-        return self.keys, ()
-
-    def read_slots(
-        self, snapshot: Snapshot, descriptor: ThreadDescriptor, keys: AbstractMapping[int, TlsKey]
-    ) -> tuple[tuple[TlsSlot, ...], tuple[Gap, ...]]:
-        return tuple(TlsSlot(key, value) for key, value in self.values.get(descriptor.tid, {}).items()), ()
-
-    def read_tls_blocks(
-        self, snapshot: Snapshot, descriptor: ThreadDescriptor
-    ) -> tuple[tuple[TlsBlock, ...], tuple[Gap, ...]]:
-        return self.blocks, ()
-
-    def read_exit_destructors(
-        self, snapshot: Snapshot, descriptor: ThreadDescriptor
-    ) -> tuple[tuple[TlsDestructor, ...], tuple[Gap, ...]]:
-        return (TlsDestructor(0x40_1000, 0x1), TlsDestructor(0x40_1010, 0x2)), ()
-
-    def own_pointers(self, snapshot: Snapshot, threads: LibcThreads) -> tuple[OwnPointer, ...]:
-        return ()
-
-
-class NoFiles:
-    def open_image(self, module: Module) -> bytes | None:
-        return None
-
-    def open_debug(self, build_id: str) -> bytes | None:
-        return None
-
-    def open_debug_link(self, module: Module, name: str) -> bytes | None:
-        return None
-
-
-def context(libc: MadeUpLibc, memory: SegmentMemory | None = None) -> Context:
-    mappings = MappingTable(
-        [
-            Mapping(CODE, "r-xp", name="/bin/program", inode=1),
-            Mapping(DATA, "rw-p"),  # .bss: without a name, within the module
-            Mapping(HEAP, "rw-p", name="[heap]"),
-            Mapping(ARENA, "rw-p"),
-            *(Mapping(area, "rw-p") for area in STACKS.values()),
-        ]
-    )
-    threads = (Thread(1, is_main=True), *(Thread(tid) for tid in STACKS))
-    descriptors = {
-        tid: ThreadDescriptor(tid, area.high - 64, 64, False, StackBounds(area, Source.DESCRIPTOR), area)
-        for tid, area in STACKS.items()
-    }
-    descriptors[1] = ThreadDescriptor(1, 0x80_0000, 64, True, None)
-    snapshot = Snapshot(
-        TargetKind.LIVE, X86_64, ProcessFacts(1, "/bin/program"), memory or SegmentMemory([]), mappings,
-        ModuleTable([PROGRAM]), NoFiles(), threads,
-    )  # fmt: skip
-    cached = (CachedStack(CACHED, 4096, Source.DESCRIPTOR),)
-    return Context(snapshot, Names(), libc, LibcThreads(descriptors, cached))
 
 
 def findings(libc: MadeUpLibc) -> list[tuple[Severity, str]]:
-    ground = context(libc)
+    ground = made_up_context(libc)
     keys, slots, _ = tls_keys.analyze(ground)
     return [(found.severity, found.code) for found in tls_findings.analyze(ground, keys, slots)]
 
 
 def test_values_in_words() -> None:
-    words = ValueWords(context(MadeUpLibc()))
+    words = ValueWords(made_up_context(MadeUpLibc()))
     said = {
         7: (Place.NUMBER, "number"),
         (1 << 64) - 1: (Place.NUMBER, "number"),
@@ -149,7 +51,7 @@ def test_values_in_words() -> None:
 
 def test_keys_are_named_and_values_described() -> None:
     libc = MadeUpLibc((TlsKey(0, 1, 0x40_1000), TlsKey(1, 1, 0)), {2: {0: HEAP.low}})
-    keys, slots, gaps = tls_keys.analyze(context(libc))
+    keys, slots, gaps = tls_keys.analyze(made_up_context(libc))
     assert keys == (TlsKey(0, 1, 0x40_1000, "destroy", "/bin/program", True), TlsKey(1, 1, 0))
     assert slots[2] == (TlsSlot(0, HEAP.low, "heap"),)
     assert gaps == ()
@@ -171,7 +73,7 @@ def test_a_table_that_is_nearly_full() -> None:
     assert findings(MadeUpLibc(keys(6))) == []
     assert findings(MadeUpLibc(keys(7))) == [(Severity.WARNING, "tls-keys-nearly-full")]
     assert findings(MadeUpLibc(keys(8))) == [(Severity.ERROR, "tls-keys-nearly-full")]
-    ground = context(MadeUpLibc(keys(7)))
+    ground = made_up_context(MadeUpLibc(keys(7)))
     named, slots, _ = tls_keys.analyze(ground)
     (found,) = tls_findings.analyze(ground, named, slots)
     assert "7 of 8 keys" in found.message
@@ -203,7 +105,7 @@ def test_variables_of_blocks() -> None:
         return [NamedBytes("late", 60, 8), NamedBytes("b", 8, 4), NamedBytes("a", 0, 8), NamedBytes("far", 1 << 40, 4)]
 
     memory = SegmentMemory([(area.low, bytes(range(10)))])
-    storage = tls_variables.analyze(context(libc, memory), variables_of, frozenset((2,)))
+    storage = tls_variables.analyze(made_up_context(libc, memory), variables_of, frozenset((2,)))
     assert asked == ["program"]
     assert list(storage.threads) == [2]
     found = storage.threads[2]
@@ -221,12 +123,12 @@ def test_of_libc_only_what_programs_know() -> None:
     libc.own_module = "/bin/program"
     libc.blocks = (TlsBlock("/bin/program", 1, AddressRange.sized(STACKS[2].high - 256, 64), Source.DESCRIPTOR),)
     named = [NamedBytes("errno", 8, 4), NamedBytes("tcache", 16, 8)]
-    storage = tls_variables.analyze(context(libc), lambda _module: named, frozenset((2,)))
+    storage = tls_variables.analyze(made_up_context(libc), lambda _module: named, frozenset((2,)))
     assert [variable.name for variable in storage.threads[2].variables] == ["errno"]
 
 
 def test_without_a_libc_there_is_nothing() -> None:
-    ground = context(MadeUpLibc())
+    ground = made_up_context(MadeUpLibc())
     bare = Context(ground.snapshot, ground.symbols, None, LibcThreads())
     assert tls_keys.analyze(bare) == ((), {}, ())
     assert tls_variables.analyze(bare, lambda _module: ()).threads == {}
