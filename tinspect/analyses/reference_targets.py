@@ -10,13 +10,13 @@ from enum import StrEnum
 from itertools import pairwise
 
 from tinspect.analyses.context import Context
+from tinspect.formats.auxv import AT_ENTRY
 from tinspect.model.address import AddressRange, merged
 from tinspect.model.stack import GuardRegion, SignalStack, StackBounds
 from tinspect.model.thread import Thread
 
 # A scan compares every word with every range it looks for: it looks for a few large ones; what lies between destinations is dropped.
 _MOST_SEARCHED = 16
-_AT_ENTRY = 9  # linux/auxvec.h
 _ENTRY_CODE = 64  # _start is shorter in every libc
 
 
@@ -168,7 +168,7 @@ def _end_of_frames(context: Context, thread: Thread, area: AddressRange) -> int 
         return None
     if thread.is_main:
         # The program's entry code runs right below what the kernel put on the stack: argument count, arguments, environment.
-        entry = context.snapshot.facts.auxv.get(_AT_ENTRY, 0)
+        entry = context.snapshot.facts.auxv.get(AT_ENTRY, 0)
         for frame in call_stack.frames:
             if (entry <= frame.pc < entry + _ENTRY_CODE or frame.function == "_start") and frame.sp in area:
                 return frame.sp

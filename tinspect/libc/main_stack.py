@@ -5,8 +5,6 @@ from __future__ import annotations
 from tinspect.model.address import ADDRESS_LIMIT, AddressRange
 from tinspect.model.mapping import MappingTable
 
-AT_PAGESZ = 6
-
 
 def glibc_main_stack(mappings: MappingTable, stack_end: int, stack_limit: int, page_size: int) -> AddressRange | None:
     """What glibc's pthread_getattr_np (nptl/pthread_getattr_np.c, 2.31 to 2.43) computes; None when no mapping holds ``stack_end``.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tinspect.formats.auxv import AT_PAGESZ
 from tinspect.libc.glibc.layout import Descriptor, PthreadLayout
 from tinspect.libc.glibc.lists import StackLists, read_descriptor, read_descriptors, walk_list
-from tinspect.libc.main_stack import AT_PAGESZ, glibc_main_stack
+from tinspect.libc.main_stack import glibc_main_stack
 from tinspect.libc.protocol import LibcThreads, ThreadDescriptor
 from tinspect.model.address import AddressRange
 from tinspect.model.gap import Gap

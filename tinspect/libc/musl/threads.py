@@ -5,7 +5,8 @@ from __future__ import annotations
 import struct
 
 from tinspect.errors import MemoryUnreadable
-from tinspect.libc.main_stack import AT_PAGESZ, musl_main_stack
+from tinspect.formats.auxv import AT_PAGESZ
+from tinspect.libc.main_stack import musl_main_stack
 from tinspect.libc.musl.layout import Descriptor, PthreadLayout, find_descriptor, walk_circle
 from tinspect.libc.protocol import LibcThreads, ThreadDescriptor
 from tinspect.model.address import ADDRESS_LIMIT, AddressRange
