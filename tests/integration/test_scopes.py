@@ -78,6 +78,7 @@ def test_locks_with_owner_and_waiters(seen: Seen) -> None:
     names = ("name", "kind", "address", "owner_tid", "waiters")
     assert [{n: lock[n] for n in names} for lock in report["locks"]] == truth["locks"]
     (lock,) = truth["locks"]
+    assert [lock["held"] for lock in report["locks"]] == [True]
     waits = next(t["waits_for"] for t in report["threads"] if t["tid"] == lock["waiters"][0])
     assert (waits["kind"], waits["address"], waits["owner_tid"]) == ("mutex", lock["address"], lock["owner_tid"])
 

@@ -245,7 +245,7 @@ def sample_report() -> ProcessReport:
             Scope(9, None, None, "lost", "body", 0, False, False, (), (), orphaned=True),
         ),
         locks=(
-            Lock(0x5555_2000_0000, "mutex", Source.REGISTRY, "jobs", 4242, (4244,), True),
+            Lock(0x5555_2000_0000, "mutex", Source.REGISTRY, "jobs", 4242, (4244,), True, held=True),
             Lock(0x5555_2000_0040, "rwlock", Source.REGISTRY),
         ),
         cached_stacks=(CachedStack(AddressRange.sized(0x7F0F_0000_0000, 8 * MIB), 4 * KIB, Source.DESCRIPTOR, 4100),),

@@ -23,6 +23,7 @@ _WAITS = (
 )  # fmt: skip
 _LOCKING = frozenset({"mutex", "rwlock read", "rwlock write", "once", "reentrant"})
 _LOCKS = ("lock", "mutex", "rwlock", "condvar", "once", "barrier", "reentrant")
+_OWNED = frozenset({"mutex", "reentrant"})  # by one thread or by none; readers of an rwlock leave no id
 _PHASES = ("unknown", "body", "joining", "done")
 
 
@@ -150,16 +151,18 @@ class _Reading:
         for record in self._records.of_kind(Kind.LOCK):
             if record.torn:
                 continue
-            address = record.number("address")
+            address, owner = record.number("address"), record.number("owner")
+            kind = _word(_LOCKS, record.number("kind"))
             waiting = (t.tid for t in self.threads if t.waits_address == address and t.state not in _ENDED)
             yield Lock(
                 address=address,
-                kind=_word(_LOCKS, record.number("kind")),
+                kind=kind,
                 source=Source.REGISTRY,
                 name=record.text("name"),
-                owner_tid=self._tid(record.number("owner")),
+                owner_tid=self._tid(owner),
                 waiters=tuple(sorted(waiting)),
                 poisoned=bool(record.number("poisoned")),
+                held=True if owner else False if kind in _OWNED else None,
             )
 
     def named_keys(self) -> Iterator[RuntimeKey]:

@@ -146,6 +146,7 @@ _LOCK = plain(
     owner_tid=Nullable(INTEGER),
     waiters=Array(INTEGER),
     poisoned=BOOLEAN,
+    held=Nullable(BOOLEAN),
     source=word(Source),
 )
 _CACHED_STACK = ranged(

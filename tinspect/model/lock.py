@@ -35,7 +35,11 @@ class Waiter:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """A lock the runtime's registry knows: kind ("mutex", "rwlock" …), owner, waiting threads, poison."""
+    """A lock the runtime's registry knows: kind ("mutex", "rwlock" …), owner, waiting threads, poison.
+
+    ``owner_tid`` is None when nobody holds it, and when it is not known who does: ``held`` tells the two apart. It is None for what keeps
+    no owner: those who read under an rwlock, and what is not held at all (a condvar, a barrier).
+    """
 
     address: int
     kind: str
@@ -44,3 +48,4 @@ class Lock:
     owner_tid: int | None = None
     waiters: tuple[int, ...] = ()
     poisoned: bool = False
+    held: bool | None = None

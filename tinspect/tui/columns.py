@@ -15,7 +15,7 @@ from tinspect.views.grouping import ThreadGroup
 from tinspect.views.layout import Fitted, fit_columns
 from tinspect.views.stacks import bar_cell
 from tinspect.views.table import NOTHING, SEVERITY_ROLES, UNKNOWN, Align, Cell, Column, Role, Row, Table, sort_key
-from tinspect.views.threads import RUNNING_ON_CELLS, place_cell, running_on, waits_cell
+from tinspect.views.threads import RUNNING_ON_CELLS, is_elsewhere, place_cell, running_on, waits_cell
 from tinspect.views.words import duration_words, size_cell, size_words
 
 SPARK = 12
@@ -89,7 +89,7 @@ def _guard(_: Scene, group: ThreadGroup) -> Cell:
         return Cell("none", Role.WARNING, sort=-1)
     distances = [guard.distance for guard in guards if guard.distance is not None]
     if not distances:
-        return UNKNOWN if running_on(group.first) is RunningOn.STACK else Cell("elsewhere", Role.DIM)
+        return Cell("elsewhere", Role.DIM) if is_elsewhere(group.first) else UNKNOWN
     nearest = min(distances)
     return size_cell(nearest, Role.ERROR if nearest < 0 else Role.WARNING if nearest < 4096 else Role.SIZE)
 

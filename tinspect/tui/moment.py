@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from tinspect.model.reference import StackReference
 from tinspect.model.report import ProcessReport, Severity, ThreadReport
-from tinspect.model.stack import RunningOn
 from tinspect.views.grouping import ThreadGroup, thread_groups, worst_severities
 from tinspect.views.options import ViewOptions
 from tinspect.views.registers import Places
-from tinspect.views.threads import place_cell, running_on
+from tinspect.views.threads import is_elsewhere, place_cell
 from tinspect.views.width import display_width
 
 HISTORY = 60
@@ -99,9 +98,7 @@ def _widths(threads: Mapping[int, ThreadReport], names: Mapping[int, str]) -> di
         "name": max(map(display_width, {*names.values()}), default=0),
         "state": max((len(entry.thread.state) for entry in threads.values()), default=0),
         "at": max(map(display_width, places), default=0),
-        "on": 8
-        if any(running_on(entry) in (RunningOn.ALTSTACK, RunningOn.FOREIGN) for entry in threads.values())
-        else 0,
+        "on": 8 if any(map(is_elsewhere, threads.values())) else 0,
         "waits": 24 if any(entry.waits_for for entry in threads.values()) else 0,
     }
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinspect.model.report import ProcessReport, ThreadReport
-from tinspect.model.stack import GuardKind, GuardRegion, RunningOn
+from tinspect.model.stack import GuardKind, GuardRegion
 from tinspect.views.grouping import ThreadGroup, thread_groups
 from tinspect.views.options import DEFAULT_VIEW, ViewOptions
 from tinspect.views.stacks import source_cell
 from tinspect.views.table import NOTHING, UNKNOWN, Align, Cell, Column, Role, Table
-from tinspect.views.threads import NAME, TID, running_on
+from tinspect.views.threads import NAME, TID, is_elsewhere
 from tinspect.views.words import size_cell
 
 PAGE = 4096
@@ -82,9 +82,7 @@ def _size_cell(guard: GuardRegion | None) -> Cell:
 def _distance_cell(entry: ThreadReport) -> Cell:
     if entry.guard and entry.guard.kind is GuardKind.NONE:
         return NOTHING
-    if running_on(entry) in (RunningOn.ALTSTACK, RunningOn.FOREIGN) and (
-        entry.guard is None or entry.guard.distance is None
-    ):
+    if is_elsewhere(entry) and (entry.guard is None or entry.guard.distance is None):
         return Cell("elsewhere", Role.DIM)
     return size_cell(entry.guard.distance if entry.guard else None)
 

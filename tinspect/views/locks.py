@@ -99,12 +99,18 @@ def registry_table(report: ProcessReport, names: dict[int, str]) -> Table:
     return Table("locks", f"Locks of the runtime: {len(rows):,}", _LOCK_COLUMNS, rows)
 
 
+def _holder_cell(lock: Lock, names: dict[int, str]) -> Cell:
+    if lock.owner_tid is not None or lock.held is None:
+        return owner_cell(lock.owner_tid, names)
+    return UNKNOWN if lock.held else Cell("free", Role.DIM)
+
+
 def _lock_cells(lock: Lock, names: dict[int, str]) -> tuple[Cell, ...]:
     return (
         address_cell(lock.address),
         Cell(lock.kind),
         Cell(lock.name, Role.NAME),
-        Cell("free", Role.DIM) if lock.owner_tid is None else owner_cell(lock.owner_tid, names),
+        _holder_cell(lock, names),
         Cell(tid_list_words(lock.waiters), sort=len(lock.waiters)) if lock.waiters else NOTHING,
         Cell("poisoned", Role.ERROR) if lock.poisoned else NOTHING,
         source_cell(lock.source),

@@ -30,12 +30,13 @@ MAP_LEGEND = (
     LegendEntry("▌", Role.WARNING, "guard"),
     LegendEntry("=", Role.NOTE, "alternate stack"),
     LegendEntry("x", Role.DIM, "stack of an ended thread"),
+    LegendEntry("?", Role.DIM, "not known how far"),
 )
 _PAGE = 4096
 _LABELS = 22
 
 Uses: TypeAlias = Mapping[int, tuple[int, int]]
-"""Used and ever used bytes of each thread's stack, by tid."""
+"""Used and ever used bytes of each thread's stack, by tid; without those of which neither is known."""
 
 _Sign: TypeAlias = tuple[str, Role]
 
@@ -63,7 +64,7 @@ def stack_uses(report: ProcessReport) -> Uses:
     return {
         entry.thread.tid: (entry.use.used or 0, max(entry.use.peak or 0, entry.use.used or 0))
         for entry in report.threads
-        if entry.use
+        if entry.use and (entry.use.used is not None or entry.use.peak is not None)
     }
 
 
@@ -110,7 +111,7 @@ _SIGNS: Mapping[str, _Sign] = {
     "guard": ("▌", Role.WARNING),
     "altstack": ("=", Role.NOTE),
     "cached_stack": ("x", Role.DIM),
-    "stack": ("·", Role.FREE),
+    "stack": ("?", Role.DIM),
 }
 
 
@@ -120,6 +121,7 @@ def _paint(signs: list[_Sign], area: AddressRange, region: MemoryRegion, uses: U
     if region.kind == "stack" and region.tid is not None and region.tid in uses:
         high, low = region.range.high, region.range.low
         used, peak = uses[region.tid]
+        _fill(signs, area, region.range, ("·", Role.FREE), is_chosen)
         _fill(signs, area, AddressRange(max(high - peak, low), high), ("▒", Role.PEAK), is_chosen)
         _fill(signs, area, AddressRange(max(high - used, low), high), ("█", Role.USED), is_chosen)
 

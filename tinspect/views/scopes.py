@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tinspect.model.report import ProcessReport, ThreadReport
 from tinspect.model.scope import Loan, Scope
-from tinspect.views.table import NOTHING, Align, Cell, Column, Role, Row, Table
+from tinspect.views.table import NOTHING, UNKNOWN, Align, Cell, Column, Role, Row, Table
 from tinspect.views.threads import waits_cell
 from tinspect.views.words import address_cell, count_words, size_cell
 
@@ -97,8 +97,8 @@ def _loan_cells(loan: Loan, indent: str) -> tuple[Cell, ...]:
 
 
 def _thread_cells(tid: int, indent: str, entry: ThreadReport | None, names: dict[int, str]) -> tuple[Cell, ...]:
-    if entry is None:
-        return (Cell(f"{indent}{tid}"), Cell("ended", Role.DIM), NOTHING, NOTHING, NOTHING)
+    if entry is None:  # not among the threads that the report was asked for, or ended since the registry told of it
+        return (Cell(f"{indent}{tid}"), UNKNOWN, NOTHING, NOTHING, NOTHING)
     name = entry.thread.name
     return (
         Cell(f"{indent}{tid} {name}"),

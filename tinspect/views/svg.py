@@ -62,7 +62,8 @@ def _stack_row(group: ThreadGroup, y: float, scale: float) -> Iterable[str]:
     bar = stack_bar(entry)
     title = f"{address_words(stack.low)}–{address_words(stack.high)}, {size_words(stack.size)}{_use_words(entry)}"
     yield _text(f"{group.tid_cell().text} {group.name_cell().text}", _LABEL - _GUARD - 8, y + _BAR, anchor="end")
-    yield _rect("free", _LABEL, y + 2, width, title=title)
+    is_known = bar.used is not None or bar.peak is not None
+    yield _rect("free" if is_known else "outline", _LABEL, y + 2, width, title=title)
     for kind, share in (("peak", bar.peak), ("used", bar.used)):
         if share:
             part = max(share * width, _LEAST)

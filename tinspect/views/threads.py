@@ -19,7 +19,6 @@ from tinspect.views.table import (
     Column,
     Role,
     Table,
-    text_cell,
     without_empty_columns,
 )
 from tinspect.views.words import count_words, duration_words, file_name, frame_words, function_words, optional_cell
@@ -103,6 +102,11 @@ def running_on(entry: ThreadReport) -> RunningOn:
     return entry.use.running_on if entry.use else RunningOn.UNKNOWN
 
 
+def is_elsewhere(entry: ThreadReport) -> bool:
+    """Whether the thread is known to run on another stack than its own."""
+    return running_on(entry) in (RunningOn.ALTSTACK, RunningOn.FOREIGN)
+
+
 def place_cell(entry: ThreadReport) -> Cell:
     """Where a thread stands: its innermost frame, or the function at its pc."""
     if entry.call_stack and entry.call_stack.frames:
@@ -159,8 +163,3 @@ def threads_summary(report: ProcessReport) -> str:
         counts[entry.thread.state] = counts.get(entry.thread.state, 0) + 1
     states = ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items(), key=lambda item: -item[1]))
     return f"{count_words(len(report.threads), 'thread')}{': ' if states else ''}{states}"
-
-
-def known_name(tid: int | None, names: dict[int, str]) -> Cell:
-    """The name of the thread ``tid``."""
-    return NOTHING if tid is None else text_cell(names.get(tid, ""), Role.NAME)

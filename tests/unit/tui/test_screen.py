@@ -8,10 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.reports import any_report, crowd, renamed, sample_report
+from tests.unit.reports import TARGET, any_report, crowd, renamed, sample_report, thread_report
 from tinspect.errors import TinspectError, UsageError
+from tinspect.model.address import AddressRange
 from tinspect.model.report import ProcessReport
+from tinspect.model.source import Source
+from tinspect.model.stack import GuardKind, GuardRegion, RunningOn, StackUse
 from tinspect.tui import mouse, updates
+from tinspect.tui.columns import Scene, list_layout, list_row, thread_group
 from tinspect.tui.drawing import Brush, Memory
 from tinspect.tui.export import export_text, write_export
 from tinspect.tui.geometry import areas
@@ -79,6 +83,16 @@ def test_parts_fill_the_screen_without_overlap() -> None:
         ]
         assert max(seen) == 1
         assert seen.count(0) == (lines - 3 if columns >= 150 else 0)
+
+
+def test_a_thread_that_may_run_anywhere_is_not_said_to_run_elsewhere() -> None:
+    guard = GuardRegion(GuardKind.MPROTECT, AddressRange(0x1000, 0x2000), Source.MAPS)
+    for running_on, words in ((RunningOn.UNKNOWN, "?"), (RunningOn.ALTSTACK, "elsewhere")):
+        entry = thread_report(5, guard=guard, use=StackUse(None, None, running_on=running_on))
+        moment = make_moment(ProcessReport(TARGET, (entry,)))
+        layout = list_layout(Scene(moment), 400, grouped=False)
+        row = list_row(Scene(moment), layout, thread_group(moment, entry))
+        assert row.cells[layout.keys.index("guard")].text == words
 
 
 def test_what_a_thread_uses_and_its_guard_are_drawn() -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from tests.unit.reports import TARGET, crowd, sample_report, thread_report
 from tinspect.model.address import AddressRange
 from tinspect.model.doctor import CheckState, DoctorCheck
+from tinspect.model.lock import Lock
 from tinspect.model.options import Section
-from tinspect.model.report import ProcessReport
+from tinspect.model.report import ProcessReport, ThreadReport
 from tinspect.model.scope import Scope
 from tinspect.model.source import Source
-from tinspect.model.stack import GuardKind, GuardRegion
+from tinspect.model.stack import GuardKind, GuardRegion, StackUse
 from tinspect.model.whatis import AddressKind, WhatIs
 from tinspect.views.crash import crash_tables
 from tinspect.views.doctor import doctor_table
@@ -20,6 +22,8 @@ from tinspect.views.frames import frames_tables
 from tinspect.views.grouping import thread_groups
 from tinspect.views.guards import guards_table
 from tinspect.views.layout import table_lines
+from tinspect.views.locks import locks_tables
+from tinspect.views.map_text import draw_map_line, map_text_lines, stack_uses
 from tinspect.views.matrix import matrix_table, reference_matrix
 from tinspect.views.options import ViewOptions
 from tinspect.views.refs import list_table
@@ -28,6 +32,7 @@ from tinspect.views.scopes import scopes_table
 from tinspect.views.span import plain_text
 from tinspect.views.stacks import stacks_table
 from tinspect.views.summary import summary_lines
+from tinspect.views.svg import stacks_drawing
 from tinspect.views.table import Bar, Role, Table
 from tinspect.views.threads import threads_table
 from tinspect.views.tls import tls_tables
@@ -112,6 +117,36 @@ def test_scopes_are_a_tree() -> None:
         "   └─ 9999",
         "scope 9 “lost”, owner unknown",
     ]
+
+
+def test_a_thread_that_the_report_leaves_out_is_not_said_to_have_ended() -> None:
+    report = sample_report()
+    alone = replace(report, threads=report.threads[:1])  # as with --tid
+    assert texts(scopes_table(alone), "state")[3:5] == ["?", "?"]
+
+
+def test_a_lock_is_free_only_where_that_is_known() -> None:
+    def shown(**facts: Any) -> str:
+        lock = Lock(0x5000, "mutex", Source.REGISTRY, **facts)
+        return texts(locks_tables(ProcessReport(TARGET, (), locks=(lock,)))[1], "owner")[0]
+
+    assert shown(owner_tid=7, held=True) == "7"
+    assert shown(held=True) == "?"
+    assert shown(held=False) == "free"
+    assert shown() == ""  # an rwlock does not tell who reads under it
+
+
+def test_a_stack_whose_use_is_not_known_is_not_drawn_as_free() -> None:
+    def signs(entry: ThreadReport) -> set[str]:
+        report = ProcessReport(TARGET, (entry,))
+        lines = (draw_map_line(line, stack_uses(report), 90)[1:-2] for line in map_text_lines(report))
+        return set("".join(span.text for line in lines for span in line)) - {" ", "▌", "="}
+
+    known, unknown = thread_report(5), thread_report(6, use=StackUse(None, None))
+    assert signs(unknown) == {"?"}
+    assert signs(known) <= set("·▒█")
+    drawing = stacks_drawing(ProcessReport(TARGET, (known, unknown)), ViewOptions())
+    assert (drawing.count('class="outline"'), drawing.count('class="free"')) == (1, 1)
 
 
 def test_scopes_that_go_in_a_circle_or_very_deep_are_shown_once() -> None:
