@@ -108,6 +108,13 @@ def test_keys_are_in_use_when_their_sequence_is_odd() -> None:
     assert gaps == ()
 
 
+def test_values_behind_the_end_of_what_was_captured_are_a_gap() -> None:
+    memory = SegmentMemory([(BASE, bytes(X86_64_TABLE.specific + 8))])
+    slots, gaps = read_slots(memory, X86_64_TABLE, {1: TlsKey(1, 1, 0)}, BASE, 7)
+    assert slots == ()
+    assert [(gap.what, gap.tid) for gap in gaps] == [("tls_values", 7)]
+
+
 def test_a_key_table_that_was_not_captured_is_a_gap() -> None:
     keys, gaps = read_keys(SegmentMemory([]), KeyTable(BASE))
     assert keys == ()

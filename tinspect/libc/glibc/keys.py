@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tinspect.errors import MemoryUnreadable
@@ -62,7 +62,13 @@ def read_slots(
     """The values of the thread whose descriptor is at ``address``: not null, and of the key's current sequence."""
     slots: list[TlsSlot] = []
     gaps: list[Gap] = []
-    for number, block in _blocks(memory, layout, address):
+    try:
+        pointers = memory.read(address + layout.specific, KEYS_MAX // LEVEL_SIZE * 8)
+    except (MemoryUnreadable, ValueError, OverflowError):
+        return (), (Gap("tls_values", "its descriptor cannot be read as far as the values of keys.", tid),)
+    for number, (block,) in enumerate(struct.iter_unpack("<Q", pointers)):
+        if not block:
+            continue
         try:
             data = memory.read(block, _BLOCK_BYTES)
         except (MemoryUnreadable, ValueError, OverflowError):
@@ -77,13 +83,3 @@ def read_slots(
             if key is not None and key.sequence == sequence:
                 slots.append(TlsSlot(key.key, value))
     return tuple(slots), tuple(gaps)
-
-
-def _blocks(memory: MemoryReader, layout: PthreadLayout, address: int) -> Iterator[tuple[int, int]]:
-    try:
-        pointers = memory.read(address + layout.specific, KEYS_MAX // LEVEL_SIZE * 8)
-    except MemoryUnreadable:
-        return
-    for number, (pointer,) in enumerate(struct.iter_unpack("<Q", pointers)):
-        if pointer:
-            yield number, pointer
