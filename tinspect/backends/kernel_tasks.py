@@ -9,8 +9,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from tinspect.arch import Architecture
 from tinspect.errors import TargetRefused
@@ -24,6 +27,7 @@ _KERNEL_NOTES = Path("/sys/kernel/notes")
 # What offsets are kept; raised when btf_offsets asks for more than an older cache holds.
 _CACHE_VERSION = 1
 _SEGMENT_MASK = 0xFFFF
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class KernelTask:
 def read_kernel_tasks(pid: int, architecture: Architecture, *, registers: bool) -> tuple[KernelTask, ...]:
     """All threads of ``pid``. Raises TargetRefused, whose words say which right or kernel feature is missing."""
     try:
-        rows = _inspect.bpf_tasks(pid, _offsets(), registers)
+        rows = with_kernel_offsets(lambda offsets: _inspect.bpf_tasks(pid, offsets, registers))
     except OSError as error:
         raise _explain(error) from None
     return tuple(
@@ -86,20 +90,26 @@ def _explain(error: OSError) -> TargetRefused:
     return TargetRefused(f"The BPF task iterator does not work on this kernel: {error.strerror}.", "")
 
 
-def _offsets() -> dict[str, int]:
-    """The kernel's numbers, from the cache or from BTF. Raises OSError."""
+def with_kernel_offsets(ask: Callable[[dict[str, int]], _T]) -> _T:
+    """What ``ask`` gives, by the kernel's numbers from the cache or from BTF. Raises OSError."""
     path = _cache_path()
-    if path is not None:
-        try:
-            kept = json.loads(path.read_bytes())
-            if isinstance(kept, dict) and all(isinstance(value, int) for value in kept.values()):
-                return kept
-        except (OSError, ValueError):
-            pass
+    kept = _kept(path) if path is not None else None
+    if kept is not None:
+        # A cache in which a number is missing or cannot be is no failure: it is written anew.
+        with suppress(KeyError, TypeError, ValueError, OverflowError):
+            return ask(kept)
     offsets = dict(_inspect.btf_offsets(_BTF))
     if path is not None:
         _keep(path, offsets)
-    return offsets
+    return ask(offsets)
+
+
+def _kept(path: Path) -> dict[str, int] | None:
+    try:
+        kept = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return kept if isinstance(kept, dict) else None
 
 
 def _cache_path() -> Path | None:

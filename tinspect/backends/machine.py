@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tinspect.arch import resolve_architecture
 from tinspect.backends.kernel_tasks import read_kernel_tasks
-from tinspect.backends.refusal import explain_refusal, find_hindrance, yama_scope
+from tinspect.backends.process_memory import PAGE_GUARD
+from tinspect.backends.refusal import explain_refusal, find_hindrance, may_trace_others, yama_scope
 from tinspect.backends.running_process import open_running
 from tinspect.errors import TinspectError
 from tinspect.model.doctor import CheckState, DoctorCheck
@@ -37,16 +38,25 @@ def check_process(pid: int) -> tuple[DoctorCheck, ...]:
 
 def _tracing() -> Iterator[DoctorCheck]:
     scope = yama_scope()
-    if os.geteuid() == 0:
-        yield DoctorCheck("stopping processes", _OK, "You are root: every process of this namespace may be traced.")
+    if scope >= 3:
+        detail = "This kernel forbids tracing altogether (yama ptrace_scope is 3)."
+        yield DoctorCheck("stopping processes", _MISSING, detail, "Only a reboot changes that; --passive works.")
+    elif may_trace_others():
+        detail = "With CAP_SYS_PTRACE every process of this user namespace may be traced."
+        yield DoctorCheck("stopping processes", _OK, detail)
     elif scope == 0:
         yield DoctorCheck("stopping processes", _OK, "Processes of your own may be traced (yama ptrace_scope is 0).")
     elif scope == 1:
         detail = "Only descendants of your shell may be traced (yama ptrace_scope is 1)."
-        yield DoctorCheck("stopping processes", _LIMITED, detail, "Run as root, or: sysctl kernel.yama.ptrace_scope=0")
+        yield DoctorCheck(
+            "stopping processes",
+            _LIMITED,
+            detail,
+            "Run with CAP_SYS_PTRACE (as root), or: sysctl kernel.yama.ptrace_scope=0",
+        )
     else:
         detail = f"Tracing needs CAP_SYS_PTRACE here (yama ptrace_scope is {scope})."
-        yield DoctorCheck("stopping processes", _MISSING, detail, "Run as root.")
+        yield DoctorCheck("stopping processes", _MISSING, detail, "Run with that capability, as root has it.")
 
 
 def _kernel_tasks() -> DoctorCheck:
@@ -68,7 +78,7 @@ def _pages() -> DoctorCheck:
         _inspect.page_states(os.getpid(), ((address & -4096, (address & -4096) + 4096),))
     except OSError as error:
         return DoctorCheck(
-            name, _MISSING, f"/proc/PID/pagemap cannot be read: {error.strerror}.", "Peak use stays unknown."
+            name, _MISSING, f"/proc/PID/pagemap cannot be read: {error.strerror}. Peak use stays unknown."
         )
     return DoctorCheck(name, _OK, "Peak use of stacks and installed guards are read from the kernel's page tables.")
 
@@ -89,12 +99,14 @@ def _guard_markers() -> DoctorCheck:
     libc = ctypes.CDLL(None, use_errno=True)
     name = "installed guards"
     if libc.madvise(ctypes.c_void_p(address), ctypes.c_size_t(mmap.PAGESIZE), 102) != 0:  # MADV_GUARD_INSTALL
-        why = errno.errorcode.get(ctypes.get_errno(), "?")
-        return DoctorCheck(name, _OK, f"This kernel has none ({why}): all guards show in /proc/PID/maps.")
+        number = ctypes.get_errno()
+        if number == errno.EINVAL:  # madvise(2): an advice it does not know
+            return DoctorCheck(name, _OK, "This kernel has none: all guards show in /proc/PID/maps.")
+        return DoctorCheck(name, _LIMITED, f"Whether this kernel has any could not be tried: {os.strerror(number)}.")
     runs = _inspect.page_states(os.getpid(), ((address, address + mmap.PAGESIZE),))
     flags = runs[0][2] if runs else 0
     libc.madvise(ctypes.c_void_p(address), ctypes.c_size_t(mmap.PAGESIZE), 103)  # MADV_GUARD_REMOVE
-    if flags & 4:
+    if flags & PAGE_GUARD:
         return DoctorCheck(name, _OK, "Guards made with MADV_GUARD_INSTALL (glibc 2.42 and later) are seen.")
     detail = "This kernel has guards made with MADV_GUARD_INSTALL, but does not show them (Linux 6.15 and later do)."
     return DoctorCheck(name, _LIMITED, detail, "Such guards are reported by libc's word alone.")
@@ -118,12 +130,15 @@ def _gdb() -> DoctorCheck:
         )
     command = [path, "-nx", "-batch", "-ex", f"python {_GDB_PYTHON}"]
     try:
-        output = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False).stdout.strip()
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        output = ""
+        return DoctorCheck(name, _LIMITED, f"{path} does not run.", "Start it by hand to see why.")
+    output = done.stdout.strip()
     version = tuple(int(part) for part in output.split(".")) if output.replace(".", "").isdigit() else ()
     if not version:
-        return DoctorCheck(name, _LIMITED, "gdb is built without Python.", "Use a gdb with Python 3.11 or later.")
+        without = "not supported" in done.stderr  # "Python scripting is not supported in this copy of GDB."
+        detail = "gdb is built without Python." if without else "gdb does not tell which Python it embeds."
+        return DoctorCheck(name, _LIMITED, detail, "Use a gdb with Python 3.11 or later.")
     if version < (3, 11):
         return DoctorCheck(name, _LIMITED, f"gdb embeds Python {output}; 3.11 is needed.", "Use a newer gdb.")
     return DoctorCheck(name, _OK, f"gdb embeds Python {output}: run tinspect gdb.")
@@ -146,7 +161,7 @@ def _of_process(pid: int) -> Iterator[DoctorCheck]:
     else:
         yield DoctorCheck("stopping it", _OK, "No tracer holds it.")
     if status.seccomp:
-        detail = "It runs under a seccomp filter: no system call is ever run inside it."
+        detail = "It runs under seccomp: no system call is ever run inside it."
         yield DoctorCheck(
             "seccomp", _LIMITED, detail, "Alternate stacks come from the BPF task iterator or from signal frames."
         )

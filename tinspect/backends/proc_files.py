@@ -68,7 +68,7 @@ class ProcFiles:
         return parse_status(self.read("status" if tid is None else f"task/{tid}/status"))
 
     def syscall(self, tid: int) -> SyscallLine:
-        """What /proc tells of the call the thread waits in; nothing for a thread that runs, or when it may not be read."""
+        """What /proc tells of the call the thread waits in; nothing for a thread that runs, or when what it says cannot be understood."""
         try:
             return parse_syscall(self.read(f"task/{tid}/syscall"))
         except FormatError:

@@ -72,13 +72,11 @@ def explain_refusal(pid: int) -> TinspectError:
 
 
 def _explain_rights(pid: int, status: TaskStatus) -> TargetRefused:
-    mine = _read_status("self")
-    if mine is not None and (mine.effective_capabilities or 0) & _CAP_SYS_PTRACE:
+    if may_trace_others():
         return _explain_despite_capability(pid)
-    owner = status.uids[0] if status.uids else 0
-    if os.getuid() != owner:
+    if status.uids and os.getuid() != status.uids[0]:
         return TargetRefused(
-            f"Process {pid} belongs to user {owner}, and you are user {os.getuid()} without CAP_SYS_PTRACE.",
+            f"Process {pid} belongs to user {status.uids[0]}, and you are user {os.getuid()} without CAP_SYS_PTRACE.",
             f"Run: sudo tinspect attach {pid}",
         )
     scope = yama_scope()
@@ -97,7 +95,8 @@ def _explain_rights(pid: int, status: TaskStatus) -> TargetRefused:
             f"Run: sudo tinspect attach {pid}, or as root: echo 0 > {_YAMA}",
         )
     return TargetRefused(
-        f"Process {pid} may not be traced: it changed its user or group, gained capabilities, or made itself undumpable (prctl(2)).",
+        f"Process {pid} may not be traced: it changed its user or group, gained capabilities, made itself undumpable (prctl(2)), "
+        "or a security module forbids it.",
         f"Run: sudo tinspect attach {pid}",
     )
 
@@ -116,6 +115,12 @@ def _explain_despite_capability(pid: int) -> TargetRefused:
         f"The kernel refused to trace process {pid} although CAP_SYS_PTRACE is there: a security module or a seccomp filter forbids it.",
         "In a container, start it with: --cap-add=SYS_PTRACE --security-opt seccomp=unconfined",
     )
+
+
+def may_trace_others() -> bool:
+    """Whether this process has CAP_SYS_PTRACE (capabilities(7)): root in a container often has not."""
+    mine = _read_status("self")
+    return mine is not None and bool((mine.effective_capabilities or 0) & _CAP_SYS_PTRACE)
 
 
 def yama_scope() -> int:
