@@ -20,10 +20,12 @@ from tinspect.model.address import AddressRange
 from tinspect.model.frame import CallStack
 from tinspect.model.gap import Gap
 from tinspect.model.options import (
+    ALL_SECTIONS,
     AltstackMode,
     AttachOptions,
     Progress,
     RunOptions,
+    Section,
     SnapshotOptions,
     SnapshotSummary,
     no_progress,
@@ -123,6 +125,8 @@ class Inspector:
             wanted = ", ".join(map(str, sorted(options.tids)))
             raise TargetNotFound(f"The target has no thread {wanted}.", "Leave out --tid to see the threads it has.")
         tools = replace(self._tools(snapshot, backend, knowledge, libc), registries=registries)
+        if _asks_for_storage(options):
+            tools = replace(tools, thread_locals=SymbolTable(snapshot.modules, knowledge.symbols).tls_variables)
         return replace(snapshot, gaps=(*snapshot.gaps, *gaps, *registry_gaps)), tools
 
     def whatis(
@@ -172,6 +176,12 @@ class Inspector:
             thread_locals=variables_of_symbols(knowledge.symbols),
             variables=DebugVariables(symbols, unwinder),
         )
+
+
+def _asks_for_storage(options: AttachOptions) -> bool:
+    """Whether thread-local storage was asked for by name, or threads were: only then are the types of variables worth the tenth of a second
+    that reading a library's debug information takes."""
+    return Section.TLS in options.sections and (options.tids is not None or options.sections != ALL_SECTIONS)
 
 
 def attach(pid: int) -> Inspector:

@@ -14,7 +14,7 @@ from tests.support.libcs import BUILDS, LibcBuild, build_library, running
 from tests.support.standing_process import StandingProcess, build
 from tinspect import session
 from tinspect.formats.report_json import to_json
-from tinspect.model.options import AttachOptions
+from tinspect.model.options import AttachOptions, Section
 
 Json = dict[str, Any]
 DYNAMIC = [each for each in BUILDS if not each.static]
@@ -51,6 +51,17 @@ def test_variables_and_exit_functions(libc: LibcBuild, options: AttachOptions) -
     threads = {thread["tid"]: thread for thread in report["threads"]}
     check_variables(lines, threads)
     check_destructors(lines, threads)
+
+
+@pytest.mark.parametrize("by_name", [True, False], ids=["only-tls", "all"])
+def test_types_are_told_of_storage_that_was_asked_for_by_name(by_name: bool) -> None:
+    options = AttachOptions(sections=frozenset({Section.TLS})) if by_name else AttachOptions()
+    with running(BUILDS[0], "tls_vars", str(build_library(BUILDS[0], "tls_opened"))) as (pid, _):
+        report = session.attach_report(pid, options)
+    for entry in report.threads:
+        assert entry.tls is not None
+        (counter,) = (v for v in entry.tls.variables if v.name == "executable_counter")
+        assert (counter.type_name, counter.value) == (("int", str(entry.thread.tid)) if by_name else (None, None))
 
 
 def test_a_cpp_program_with_thread_exit_destructors_is_reported_whole(tmp_path: Path) -> None:
