@@ -6,12 +6,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.contract.backends import BACKENDS, ContractBackend
-from tests.support.runtime_programs import Speaker, build_runtime, speaking
+from tests.support.runtime_programs import Speaker, build_runtime, link_program, speaking
 from tinspect import session
 from tinspect.analyses.assemble import build_report
 from tinspect.analyses.registry import RegistryRecords, read_registries
@@ -20,6 +21,9 @@ from tinspect.model.address import AddressRange
 from tinspect.model.options import AttachOptions
 from tinspect.model.report import ProcessReport, ThreadReport
 from tinspect.model.stack import GuardKind, SignalStackState
+from tinspect.views.layout import table_lines
+from tinspect.views.span import plain_text
+from tinspect.views.tls import tls_tables
 
 Json = dict[str, Any]
 ADOPTED = 2
@@ -71,6 +75,29 @@ def test_loans_with_range_mode_lender_frame_and_borrower(seen: Seen) -> None:
         frames = {frame["sp"]: frame["function"] for frame in threads[loan["lender_tid"]]["frames"]}
         assert frames[loan["lender_frame"]] == bodies[loan["scope"]]
         assert int(loan["low"], 16) >= int(loan["lender_frame"], 16)
+
+
+def test_keys_have_the_names_that_their_program_gave_them(tmp_path: Path) -> None:
+    source = tmp_path / "keyed.c"
+    source.write_text("""#include <stdio.h>
+#include <stdlib.h>
+#include <tinspect/local.h>
+static ti_key key = TI_KEY_INIT("session cache", free);
+int main(void) {
+    pthread_key_t plain;
+    pthread_key_create(&plain, free);
+    if (ti_key_set(&key, malloc(8)) == TI_OK)
+        printf("{\\"plain\\": %u}\\n", plain);
+    fflush(stdout);
+    return getchar();
+}
+""")
+    with speaking(link_program(source, tmp_path / "keyed")) as speaker:
+        report = session.attach_report(speaker.pid, AttachOptions())
+    names = {key.key: key.name for key in report.tls_keys}
+    assert names.pop(speaker.truth["plain"]) is None
+    assert [name for name in names.values() if name] == ["session cache"]
+    assert "session cache" in plain_text(line for table in tls_tables(report) for line in table_lines(table, 120))
 
 
 def test_locks_with_owner_and_waiters(seen: Seen) -> None:

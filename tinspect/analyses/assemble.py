@@ -98,7 +98,7 @@ def build_report(snapshot: Snapshot, tools: Tools, options: AttachOptions) -> Pr
         guards.analyze(context, measured.bounds),
         waits.analyze(context, runtime.by_tid),
     )
-    tls = _tls(context, tools, options)
+    tls = _tls(context, tools, options, runtime.key_names)
     references = _references(parts, tools, options)
     others = tuple(gap for gap in snapshot.gaps if gap.what != signal_stacks.WHAT)
     gaps = (*others, *context.libc_threads.gaps, *altstack_gaps, *measured.gaps, *runtime.gaps, *tls.gaps)
@@ -154,10 +154,10 @@ class _Tls:
     gaps: tuple[Gap, ...] = ()
 
 
-def _tls(context: Context, tools: Tools, options: AttachOptions) -> _Tls:
+def _tls(context: Context, tools: Tools, options: AttachOptions, key_names: Mapping[int, str]) -> _Tls:
     if Section.TLS not in options.sections:
         return _Tls()
-    keys, slots, key_gaps = tls_keys.analyze(context)
+    keys, slots, key_gaps = tls_keys.analyze(context, key_names)
     storage = tls_variables.analyze(context, tools.thread_locals, options.tids)
     threads = {
         tid: ThreadTls(tid, slots.get(tid, ()), entry.blocks, entry.variables, entry.destructors)

@@ -13,7 +13,7 @@ from tinspect.model.address import AddressRange
 from tinspect.model.gap import Gap
 from tinspect.model.lock import Lock
 from tinspect.model.report import Finding, Severity
-from tinspect.model.scope import Loan, RuntimeKey, RuntimeThread, Scope
+from tinspect.model.scope import Loan, RuntimeThread, Scope
 from tinspect.model.source import Source
 
 _STATES = ("unknown", "starting", "running", "parked", "blocked", "in destructors", "finished", "terminated", "gone")
@@ -31,13 +31,13 @@ _PHASES = ("unknown", "body", "joining", "done")
 class Runtime:
     """Everything the registries told, nothing when the target does not use the runtime.
 
-    ``by_tid`` are the living threads whose records were whole.
+    ``by_tid`` are the living threads whose records were whole; ``key_names`` what their program calls the runtime's pthread keys.
     """
 
     by_tid: Mapping[int, RuntimeThread] = field(default_factory=dict)
     scopes: tuple[Scope, ...] = ()
     locks: tuple[Lock, ...] = ()
-    keys: tuple[RuntimeKey, ...] = ()
+    key_names: Mapping[int, str] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     gaps: tuple[Gap, ...] = ()
 
@@ -50,7 +50,7 @@ def analyze(context: Context, registries: Sequence[int]) -> Runtime:
         {thread.tid: thread for reading in readings for thread in reading.steady_threads()},
         tuple(scope for reading in readings for scope in reading.scopes()),
         tuple(lock for reading in readings for lock in reading.locks()),
-        tuple(key for reading in readings for key in reading.named_keys()),
+        {key: name for reading in readings for key, name in reading.key_names()},
         tuple(finding for reading in readings for finding in reading.findings()),
         gaps,
     )
@@ -165,11 +165,12 @@ class _Reading:
                 held=True if owner else False if kind in _OWNED else None,
             )
 
-    def named_keys(self) -> Iterator[RuntimeKey]:
-        """The thread-local keys the runtime made, by the names their program gave them."""
+    def key_names(self) -> Iterator[tuple[int, str]]:
+        """The pthread keys the runtime made, with the names their program gave them."""
         for record in self._records.of_kind(Kind.KEY):
-            if not record.torn:
-                yield RuntimeKey(record.number("pthread_key"), record.text("name"), record.number("destructor"))
+            name = record.text("name")
+            if name and not record.torn:
+                yield record.number("pthread_key"), name
 
     def findings(self) -> Iterator[Finding]:
         """Threads that ended behind the runtime's back, panics, and scopes that lost their owner."""

@@ -11,8 +11,11 @@ from tinspect.model.gap import Gap
 from tinspect.model.tls import TlsKey, TlsSlot
 
 
-def analyze(context: Context) -> tuple[tuple[TlsKey, ...], Mapping[int, tuple[TlsSlot, ...]], tuple[Gap, ...]]:
-    """The keys in use with their destructors named, each thread's values by tid, and what could not be read."""
+def analyze(
+    context: Context, names: Mapping[int, str] | None = None
+) -> tuple[tuple[TlsKey, ...], Mapping[int, tuple[TlsSlot, ...]], tuple[Gap, ...]]:
+    """The keys in use with their destructors named, each thread's values by tid, and what could not be read. ``names`` are what the
+    runtime's registry calls some of the keys."""
     libc = context.libc
     if libc is None:
         return (), {}, ()
@@ -26,7 +29,8 @@ def analyze(context: Context) -> tuple[tuple[TlsKey, ...], Mapping[int, tuple[Tl
         found, missing = libc.read_slots(context.snapshot, descriptor, by_number)
         slots[tid] = tuple(TlsSlot(s.key, s.value, words.place(s.value, tid)[1]) for s in found)
         gaps += missing
-    return tuple(_with_destructor(context, key) for key in keys), slots, gaps
+    named = (replace(key, name=(names or {}).get(key.key)) for key in keys)
+    return tuple(_with_destructor(context, key) for key in named), slots, gaps
 
 
 def _with_destructor(context: Context, key: TlsKey) -> TlsKey:

@@ -66,7 +66,7 @@ _KEY: Record[TlsKey] = Record(
     (
         *members(key=INTEGER, sequence=Nullable(INTEGER)),
         Member("destructor", Nullable(ADDRESS), lambda key: key.destructor or None),
-        *members(symbol=Nullable(TEXT), module=Nullable(TEXT), mapped=Nullable(BOOLEAN)),
+        *members(symbol=Nullable(TEXT), module=Nullable(TEXT), mapped=Nullable(BOOLEAN), name=Nullable(TEXT)),
     ),
     _build_key,
 )

@@ -66,12 +66,3 @@ class RuntimeThread:
     waits_address: int | None = None
     waits_owner_tid: int | None = None
     panic_message: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RuntimeKey:
-    """A pthread key the runtime created, with the name its program gave it."""
-
-    key: int
-    name: str
-    destructor: int

@@ -13,7 +13,7 @@ class TlsKey:
     """A pthread key in use (pthread_key_create(3)). ``sequence`` is libc's generation (None on musl, which has none).
 
     ``destructor`` is 0 when none was given. ``symbol``/``module`` tell where the destructor lies, ``mapped`` whether it still
-    lies in executable memory (None when that could not be told).
+    lies in executable memory (None when that could not be told). ``name`` is what the program calls a key of the scoped-thread runtime.
     """
 
     key: int
@@ -22,6 +22,7 @@ class TlsKey:
     symbol: str | None = None
     module: str | None = None
     mapped: bool | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

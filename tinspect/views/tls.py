@@ -11,12 +11,24 @@ from tinspect.model.tls import ThreadTls, TlsBlock, TlsDestructor, TlsKey, TlsSl
 from tinspect.views.grouping import grouped, name_cell, one_address_cell, shares_rows, tids_cell
 from tinspect.views.options import DEFAULT_VIEW, ViewOptions
 from tinspect.views.stacks import source_cell
-from tinspect.views.table import NOTHING, UNKNOWN, Align, Cell, Column, Role, Row, Table, text_cell
+from tinspect.views.table import (
+    NOTHING,
+    UNKNOWN,
+    Align,
+    Cell,
+    Column,
+    Role,
+    Row,
+    Table,
+    text_cell,
+    without_empty_columns,
+)
 from tinspect.views.threads import NAME, TID
 from tinspect.views.words import (
     address_cell,
     file_name,
     number_cell,
+    optional_cell,
     size_cell,
 )
 
@@ -25,6 +37,7 @@ T = TypeVar("T")
 _KEY = Column("key", "KEY", Align.RIGHT)
 _KEY_COLUMNS = (
     _KEY,
+    Column("name", "NAME", priority=1, min_width=8),
     Column("sequence", "SEQ", Align.RIGHT, priority=4),
     Column("threads", "THREADS", Align.RIGHT, priority=1),
     Column("destructor", "DESTRUCTOR"),
@@ -80,13 +93,15 @@ def keys_table(report: ProcessReport) -> Table:
     holders = Counter(slot.key for _, tls in _with_tls(report) for slot in tls.slots)
     rows = tuple(Row(f"key:{key.key}", _key_cells(key, holders[key.key])) for key in report.tls_keys)
     room = f" of {report.limits.keys:,}" if report.limits.keys else ""
-    return Table("tls", f"Thread-specific keys: {len(rows):,}{room}", _KEY_COLUMNS, rows, "no key is in use")
+    title = f"Thread-specific keys: {len(rows):,}{room}"
+    return without_empty_columns(Table("tls", title, _KEY_COLUMNS, rows, "no key is in use"), ("name",))
 
 
 def _key_cells(key: TlsKey, holders: int) -> tuple[Cell, ...]:
     none = key.destructor == 0
     return (
         Cell(str(key.key), sort=key.key),
+        optional_cell(key.name, Role.NAME),
         number_cell(key.sequence),
         Cell(str(holders), sort=holders),
         Cell("none", Role.DIM) if none else address_cell(key.destructor),
