@@ -54,9 +54,5 @@ class MemoryUnreadable(TinspectError):
         self.size = size
 
 
-class SymbolNotFound(TinspectError):
-    """A name that no loaded module defines."""
-
-
 class LayoutUnknown(TinspectError):
     """A structure of libc or of the runtime whose layout could not be learnt, or did not hold on the target."""

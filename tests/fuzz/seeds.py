@@ -42,7 +42,7 @@ def make_seeds(folder: Path) -> None:
             (folder / target / f"seed{index}").write_bytes(seed)
 
 
-_PROC = ("maps", "status", "stat", "comm", "syscall", "smaps", "limits")
+_PROC = ("maps", "status", "stat", "syscall", "limits")
 
 
 def _seeds(bare: bytes, small: bytes, proc: dict[str, bytes]) -> dict[str, list[bytes]]:

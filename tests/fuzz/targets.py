@@ -90,9 +90,7 @@ _PROC_FILES: tuple[Callable[[bytes], object], ...] = (
     procfs.parse_maps,
     procfs.parse_status,
     procfs.parse_stat,
-    procfs.parse_comm,
     procfs.parse_syscall,
-    procfs.parse_vm_flags,
     procfs.parse_limits,
 )
 

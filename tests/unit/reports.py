@@ -161,7 +161,7 @@ def sample_report() -> ProcessReport:
         4243,
         "deep",
         use=StackUse(8 * MIB - 100, 8 * MIB, Source.REGISTERS, Source.PAGEMAP, RunningOn.STACK),
-        guard=GuardRegion(GuardKind.MADVISE, AddressRange(0x1000, 0x2000), Source.SMAPS, -16),
+        guard=GuardRegion(GuardKind.MADVISE, AddressRange(0x1000, 0x2000), Source.PAGEMAP, -16),
     )
     handler = thread_report(
         4244,

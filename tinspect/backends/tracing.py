@@ -20,8 +20,6 @@ from tinspect.formats.siginfo import SIZE as SIGINFO_SIZE
 # linux/ptrace.h; what python-ptrace 0.9.9 does not name.
 _SEIZE, _LISTEN = 0x4206, 0x4208
 EVENT_STOP: Final = 128
-EVENT_FORK: Final = binding.PTRACE_EVENT_FORK
-EVENT_VFORK: Final = binding.PTRACE_EVENT_VFORK
 _WALL = 0x40000000
 
 _THREADS = binding.PTRACE_O_TRACECLONE | binding.PTRACE_O_TRACEEXEC

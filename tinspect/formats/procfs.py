@@ -58,7 +58,6 @@ class TaskStatus:
     tracer: int | None = None
     uids: tuple[int, ...] = ()
     namespace_tids: tuple[int, ...] = ()
-    thread_count: int | None = None
     seccomp: int | None = None
     blocked_signals: int | None = None
     ignored_signals: int | None = None
@@ -72,7 +71,7 @@ class TaskStatus:
 
 @dataclass(frozen=True, slots=True)
 class TaskStat:
-    """/proc/PID/stat or /proc/PID/task/TID/stat. Times are in clock ticks (sysconf(_SC_CLK_TCK)), ``start_time`` since boot."""
+    """/proc/PID/stat or /proc/PID/task/TID/stat. Times are in clock ticks (sysconf(_SC_CLK_TCK))."""
 
     tid: int
     name: str
@@ -81,8 +80,6 @@ class TaskStat:
     flags: int
     user_ticks: int
     system_ticks: int
-    thread_count: int
-    start_time: int
 
     @property
     def is_kernel_thread(self) -> bool:
@@ -156,7 +153,6 @@ def parse_status(data: bytes) -> TaskStatus:
         tracer=_number(fields, b"TracerPid"),
         uids=_numbers(fields, b"Uid"),
         namespace_tids=_numbers(fields, b"NSpid"),
-        thread_count=_number(fields, b"Threads"),
         seccomp=_number(fields, b"Seccomp"),
         blocked_signals=_number(fields, b"SigBlk", 16),
         ignored_signals=_number(fields, b"SigIgn", 16),
@@ -215,14 +211,7 @@ def parse_stat(data: bytes) -> TaskStat:
         flags=numbers[5],
         user_ticks=numbers[10],
         system_ticks=numbers[11],
-        thread_count=numbers[16],
-        start_time=numbers[18],
     )
-
-
-def parse_comm(data: bytes) -> str:
-    """/proc/PID/task/TID/comm: the raw name, which may hold newlines of its own, and one newline after it."""
-    return decode_name(data.removesuffix(b"\n"))
 
 
 def parse_syscall(data: bytes) -> SyscallLine:
@@ -239,21 +228,6 @@ def parse_syscall(data: bytes) -> SyscallLine:
     except ValueError as error:
         raise FormatError(f"a syscall line with a field that is no number: {data[:80]!r}.") from error
     raise FormatError(f"a syscall line that is none: {data[:80]!r}.")
-
-
-def parse_vm_flags(data: bytes) -> tuple[tuple[AddressRange, frozenset[str]], ...]:
-    """The VmFlags of each mapping in /proc/PID/smaps, by address ("gd" grows down, "gu" holds guard pages, "dd" not dumped)."""
-    found: list[tuple[AddressRange, frozenset[str]]] = []
-    current: AddressRange | None = None
-    for line in _lines(data):
-        if line.startswith(b"VmFlags:"):
-            if current is not None:
-                found.append((current, frozenset(line[8:].decode("latin-1").split())))
-            current = None
-        elif match := _MAPS_LINE.fullmatch(line):
-            low, high = int(match[1], 16), int(match[2], 16)
-            current = AddressRange(low, high) if low <= high else None
-    return tuple(sorted(found, key=lambda entry: entry[0]))
 
 
 def parse_limits(data: bytes) -> dict[str, tuple[int, int]]:

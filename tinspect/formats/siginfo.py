@@ -13,7 +13,6 @@ SIZE: Final = 128
 
 _HEAD = struct.Struct("<iii4x")
 _ADDRESS = struct.Struct("<Q")
-_SENDER = struct.Struct("<iI")
 _FAULTS = frozenset((signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP))
 SI_USER: Final = 0
 SI_KERNEL: Final = 0x80
@@ -65,13 +64,11 @@ _CODES: dict[tuple[int, int], tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class SignalInfo:
-    """A delivered signal. ``address`` is None where the signal carries none; ``sender`` is the pid of kill and its like."""
+    """A delivered signal. ``address`` is None where the signal carries none."""
 
     number: int
     code: int
     address: int | None = None
-    sender: int | None = None
-    sender_user: int | None = None
 
 
 def parse_siginfo(data: bytes | memoryview) -> SignalInfo:
@@ -81,9 +78,6 @@ def parse_siginfo(data: bytes | memoryview) -> SignalInfo:
     number, _, code = _HEAD.unpack_from(data)
     if has_address(number, code):
         return SignalInfo(number, code, address=_ADDRESS.unpack_from(data, 16)[0])
-    if code in (0, -1, -6):
-        sender, user = _SENDER.unpack_from(data, 16)
-        return SignalInfo(number, code, sender=sender, sender_user=user)
     return SignalInfo(number, code)
 
 

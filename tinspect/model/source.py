@@ -10,7 +10,6 @@ class Source(StrEnum):
 
     DESCRIPTOR = "descriptor"  # libc's own thread descriptor
     MAPS = "maps"  # /proc/PID/maps, or a core's load segments
-    SMAPS = "smaps"  # VmFlags of /proc/PID/smaps
     PAGEMAP = "pagemap"  # /proc/PID/pagemap
     RLIMIT = "rlimit"  # RLIMIT_STACK of the process
     REGISTERS = "registers"  # the thread's own registers

@@ -55,19 +55,15 @@ def _facts(answer: WhatIs) -> Iterable[tuple[str, str | None]]:
     line = f":{answer.line}" if answer.line is not None else ""
     yield "thread", None if answer.tid is None else f"{answer.tid} {answer.thread_name or ''}".rstrip()
     yield "frame", None if answer.frame is None else f"{answer.frame} {function_words(answer.function)}"
-    yield "variable", _text(answer.variable)
+    yield "variable", answer.variable
     yield "symbol", None if answer.symbol is None else function_words(answer.symbol, answer.symbol_offset)
     yield "source", None if answer.file is None else f"{answer.file}{line}"
     yield "module", None if answer.module is None else file_name(answer.module)
-    yield "section", _text(answer.section)
+    yield "section", answer.section
     yield "lies in", None if region is None else f"{_edges(region.low, region.high)}, {size_words(region.size)}"
     yield "offset", None if answer.offset is None else f"{answer.offset:#x}"
-    yield "rights", _text(answer.permissions)
+    yield "rights", answer.permissions
 
 
 def _edges(low: int, high: int) -> str:
     return f"{address_words(low)}–{address_words(high)}"
-
-
-def _text(text: str | None) -> str | None:
-    return None if text is None else text

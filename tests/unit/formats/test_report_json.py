@@ -81,7 +81,7 @@ def test_names_of_the_contract() -> None:
     assert thread["stack"].keys() >= {"low", "high", "size", "used", "peak", "running_on", "source"}
     assert thread["stack"]["size"] == int(thread["stack"]["high"], 16) - int(thread["stack"]["low"], 16) == 8 << 20
     assert thread["guard"] == {
-        "low": "0x1000", "high": "0x2000", "size": 4096, "kind": "madvise", "distance": -16, "source": "smaps",
+        "low": "0x1000", "high": "0x2000", "size": 4096, "kind": "madvise", "distance": -16, "source": "pagemap",
     }  # fmt: skip
     assert thread["sigaltstack"].keys() >= {"state", "low", "high", "size", "flags", "source"}
     assert thread["tls_values"][0].keys() >= {"key", "value"}

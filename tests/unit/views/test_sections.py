@@ -70,7 +70,7 @@ def test_stacks() -> None:
 
 def test_guards() -> None:
     assert texts(guards_table(sample_report()), "verdict") == ["clear", "in the guard", "no guard", "?"]
-    near = thread_report(5, guard=GuardRegion(GuardKind.MADVISE, AddressRange(0, 4096), Source.SMAPS, 4095))
+    near = thread_report(5, guard=GuardRegion(GuardKind.MADVISE, AddressRange(0, 4096), Source.PAGEMAP, 4095))
     assert texts(guards_table(ProcessReport(TARGET, (near,))), "verdict") == ["within a page"]
 
 

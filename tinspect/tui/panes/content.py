@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from tinspect.views.changes import mark_changes
+from tinspect.views.layout import legend_line
 from tinspect.views.map_text import MapLine, Uses
 from tinspect.views.span import Line, Span
 from tinspect.views.table import Role, Row, Table
@@ -127,15 +128,8 @@ def _table_entries(table: Table, links: Links) -> Iterator[Entry]:
         for text in wrapped(note, 76):
             yield TextEntry((Span(f"  {text}", Role.DIM),))
     if table.legend and table.rows:
-        yield from _legend_entries(table)
+        yield TextEntry(legend_line(table))
     yield TextEntry(())
-
-
-def _legend_entries(table: Table) -> Iterator[Entry]:
-    spans: list[Span] = [Span(" ")]
-    for item in table.legend:
-        spans += [Span(" "), Span(item.sample, item.role), Span(f" {item.words} ", Role.DIM)]
-    yield TextEntry(tuple(spans))
 
 
 def joined(*contents: Content) -> Content:

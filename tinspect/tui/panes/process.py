@@ -21,7 +21,6 @@ from tinspect.views.process import cached_table, facts_table, modules_table
 from tinspect.views.refs import list_table
 from tinspect.views.scopes import scopes_table
 from tinspect.views.span import Line, Span
-from tinspect.views.summary import summary_lines
 from tinspect.views.table import Role, Table
 from tinspect.views.tls import keys_table
 from tinspect.views.whatis import whatis_facts_table
@@ -82,8 +81,3 @@ def _whatis(whole: Whole) -> Content:
 
 def _words(text: str) -> Line:
     return (Span(text, Role.DIM),)
-
-
-def summary(report: ProcessReport) -> tuple[Line, ...]:
-    """The lines above everything: the target, its threads, what is wrong."""
-    return summary_lines(report)
