@@ -1,4 +1,5 @@
-"""The dynamic linker's list of loaded images (link.h: struct r_debug, struct link_map), read through a function.
+"""The dynamic linker's lists of loaded images (link.h: struct r_debug, struct link_map), the same in glibc and musl, read through a
+function: of a process, or of its core.
 
 Every pointer may lie: the walk is bounded, knows cycles, and ends at the first thing that cannot be read.
 """
@@ -12,7 +13,7 @@ from typing import Final
 
 from tinspect.errors import MemoryUnreadable
 from tinspect.formats.elf import Segment
-from tinspect.formats.elf_constants import DT_DEBUG, PT_DYNAMIC
+from tinspect.formats.elf_constants import DT_DEBUG, DT_NULL, PT_DYNAMIC
 
 NODE_SIZE: Final = 40
 DEBUG_SIZE: Final = 40
@@ -23,13 +24,17 @@ _DEBUG = struct.Struct("<i4xQ")
 _DYNAMIC = struct.Struct("<QQ")
 _ENTRY_LIMIT = 4096
 _NODE_LIMIT = 65536
+_NAMESPACE_LIMIT = 64
+_NEXT_NAMESPACE = 40  # r_next of struct r_debug_extended, since r_version 2 (glibc 2.35)
+_UNREADABLE = (MemoryUnreadable, ValueError, OverflowError)
 
 ReadBytes = Callable[[int, int], bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class LinkMapEntry:
-    """One loaded image: ``node`` is the address of its struct link_map, ``dynamic`` of its dynamic section."""
+    """One loaded image: ``node`` is the address of its struct link_map, ``dynamic`` of its dynamic section, which lies in it; ``bias`` is
+    its load bias."""
 
     node: int
     bias: int
@@ -47,31 +52,52 @@ def find_debug_address(read: ReadBytes, segments: Iterable[Segment], bias: int) 
     for index in range(_ENTRY_LIMIT):
         try:
             tag, value = _DYNAMIC.unpack(read(address + index * _DYNAMIC.size, _DYNAMIC.size))
-        except (MemoryUnreadable, ValueError):
+        except _UNREADABLE:
             return None
-        if tag == 0:
+        if tag == DT_NULL:
             return None
         if tag == DT_DEBUG:
             return value or None
     return None
 
 
-def walk_link_map(read: ReadBytes, read_string: ReadBytes, debug_address: int) -> Iterator[LinkMapEntry]:
-    """The images from r_debug.r_map on. ``read_string(address, limit)`` gives the bytes before a NUL."""
-    try:
-        _, node = _DEBUG.unpack(read(debug_address, _DEBUG.size))
-        seen: set[int] = set()
-        while node and node not in seen and len(seen) < _NODE_LIMIT:
-            seen.add(node)
+def walk_link_map(read: ReadBytes, read_string: ReadBytes | None, debug_address: int) -> Iterator[LinkMapEntry]:
+    """The images of every namespace (dlmopen(3)), the first one's from r_debug.r_map on. ``read_string(address, limit)`` gives the bytes
+    before a NUL; without it names are left empty."""
+    seen: set[int] = set()
+    place = debug_address
+    for _ in range(_NAMESPACE_LIMIT):
+        try:
+            version, node = _DEBUG.unpack(read(place, _DEBUG.size))
+        except _UNREADABLE:
+            return
+        yield from _namespace(read, read_string, node, seen)
+        following = _find_word(read, place + _NEXT_NAMESPACE) if version >= 2 else None
+        if not following:
+            return
+        place = following
+
+
+def _namespace(read: ReadBytes, read_string: ReadBytes | None, node: int, seen: set[int]) -> Iterator[LinkMapEntry]:
+    while node and node not in seen and len(seen) < _NODE_LIMIT:
+        seen.add(node)
+        try:
             bias, name_address, dynamic, following, _ = _NODE.unpack(read(node, _NODE.size))
-            yield LinkMapEntry(node, bias, _name(read_string, name_address), name_address, dynamic)
-            node = following
-    except (MemoryUnreadable, ValueError):
-        return
+        except _UNREADABLE:
+            return
+        yield LinkMapEntry(node, bias, _name(read_string, name_address), name_address, dynamic)
+        node = following
 
 
-def _name(read_string: ReadBytes, address: int) -> str:
+def _find_word(read: ReadBytes, address: int) -> int | None:
     try:
-        return read_string(address, NAME_LIMIT).decode("utf-8", "surrogateescape") if address else ""
-    except (MemoryUnreadable, ValueError):
+        return int.from_bytes(read(address, 8), "little")
+    except _UNREADABLE:
+        return None
+
+
+def _name(read_string: ReadBytes | None, address: int) -> str:
+    try:
+        return read_string(address, NAME_LIMIT).decode("utf-8", "surrogateescape") if read_string and address else ""
+    except _UNREADABLE:
         return ""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tinspect.formats.core_link_map import LinkMapEntry
 from tinspect.libc.glibc.layout import DTV_ENTRY_BYTES
 from tinspect.libc.glibc.thread_db import ThreadDb
-from tinspect.libc.link_maps import LinkMap, find_r_debug, read_link_maps
+from tinspect.libc.link_maps import find_r_debug, read_link_maps
 from tinspect.libc.segments import find_tls_segment, is_static_program, static_reach
 from tinspect.model.address import ADDRESS_LIMIT, AddressRange
 from tinspect.model.gap import Gap
@@ -74,16 +75,16 @@ def _static_program(target: Target, main: Module) -> tuple[TlsModule, ...]:
 
 
 def _tls_module(
-    target: Target, entry: LinkMap, modid: int, offset: int, generations: dict[int, int]
+    target: Target, entry: LinkMapEntry, modid: int, offset: int, generations: dict[int, int]
 ) -> TlsModule | None:
-    number = find_word(target.memory, entry.address + modid)
-    module = entry.find_module(target.modules)
+    number = find_word(target.memory, entry.node + modid)
+    module = target.modules.find(entry.dynamic)
     if not number or number > MOST_MODULES or module is None:
         return None
     segment = find_tls_segment(target.memory, module)
     if segment is None:
         return None
-    static = find_word(target.memory, entry.address + offset)
+    static = find_word(target.memory, entry.node + offset)
     if static is None or static in _NO_STATIC_OFFSETS or static > _MOST_STATIC_BYTES:
         static = None
     return TlsModule(module, number, segment.memory_size, static, generations.get(number, 0), static or 0)

@@ -6,8 +6,9 @@ import struct
 from dataclasses import dataclass
 
 from tinspect.errors import MemoryUnreadable
+from tinspect.formats.core_link_map import LinkMapEntry
 from tinspect.formats.elf import Segment
-from tinspect.libc.link_maps import LinkMap, read_link_maps
+from tinspect.libc.link_maps import read_link_maps
 from tinspect.libc.segments import find_tls_segment, static_reach
 from tinspect.model.address import ADDRESS_LIMIT, AddressRange
 from tinspect.model.gap import Gap
@@ -40,7 +41,7 @@ def read_tls_modules(target: Target, r_debug: int | None) -> tuple[TlsModule, ..
         return (TlsModule(main, 1, segment.memory_size, static_reach(segment)),) if main and segment else ()
     found = {}
     for entry in read_link_maps(target.memory, r_debug):
-        module = entry.find_module(target.modules)
+        module = target.modules.find(entry.dynamic)
         segment = find_tls_segment(target.memory, module) if module else None
         number = _find_id(target.memory, entry, segment) if segment else None
         if module and segment and number:
@@ -48,13 +49,13 @@ def read_tls_modules(target: Target, r_debug: int | None) -> tuple[TlsModule, ..
     return tuple(found[number] for number in sorted(found))
 
 
-def _find_id(memory: MemoryReader, entry: LinkMap, segment: Segment) -> int | None:
+def _find_id(memory: MemoryReader, entry: LinkMapEntry, segment: Segment) -> int | None:
     """tls_id of the struct dso that begins with this link map: the sixth word from the template's address, which is unmistakable."""
     try:
-        words = struct.unpack(f"<{_OBJECT_BYTES // 8}Q", memory.read(entry.address, _OBJECT_BYTES))
+        words = struct.unpack(f"<{_OBJECT_BYTES // 8}Q", memory.read(entry.node, _OBJECT_BYTES))
     except MemoryUnreadable:
         return None
-    image = (entry.load_bias + segment.address) % ADDRESS_LIMIT
+    image = (entry.bias + segment.address) % ADDRESS_LIMIT
     for index in range(len(words) - 5):  # struct tls_module: next, image, len, size, align, offset; then tls_id
         if words[index] == image and words[index + 1] == segment.file_size and 0 < words[index + 5] <= MOST_MODULES:
             return int(words[index + 5])
