@@ -1,6 +1,6 @@
 """Alternate stacks of many threads: by the BPF task iterator, and by injection.
 
-Run: python benchmarks/bench_altstack.py [THREADS...] (1,000 and 10,000). The ways take turns; the best run counts.
+Run: python -m benchmarks.bench_altstack [THREADS...] (1,000 and 10,000). The ways take turns; the best run counts.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Cores and snapshots: the report against gdb and eu-stack on the same core, a 4 GiB sparse core, snapshot against gcore.
 
-Run: python benchmarks/bench_core.py [THREADS]. Commands run in turns, each in a process of its own; the best run counts.
+Run: python -m benchmarks.bench_core [THREADS]. Commands run in turns, each in a process of its own; the best run counts.
 """
 
 from __future__ import annotations
@@ -14,13 +14,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tests.support.core_maker import gcore, start_crash
+from tests.support.snapshots import capture
+from tinspect.backends.snapshot_file import write_snapshot
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from tests.support.core_maker import gcore, start_crash  # noqa: E402
-from tests.support.snapshots import capture  # noqa: E402
-from tinspect.backends.snapshot_file import write_snapshot  # noqa: E402
-
 TURNS = 3
 REPORT = """
 import sys

@@ -1,6 +1,6 @@
 """How long a capture stops its target, against a bare C loop of seize, interrupt, wait, read registers, detach.
 
-Run: python benchmarks/bench_pause.py [THREADS...] (10, 1,000 and 10,000). Both take turns over one target, which is
+Run: python -m benchmarks.bench_pause [THREADS...] (10, 1,000 and 10,000). Both take turns over one target, which is
 let go in between; the best and the middle turn are shown. The capture also copies every live stack and descriptor: the
 aim is 1.5 times the bare loop plus the time these bytes take at memory speed.
 """

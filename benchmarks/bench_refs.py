@@ -1,4 +1,7 @@
-"""The whole report against gdb's backtraces, and what references cost beside unwinding. usage: bench_refs.py [THREADS...]"""
+"""The whole report against gdb's backtraces, and what references cost beside unwinding.
+
+Run: python -m benchmarks.bench_refs [THREADS...].
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.support.standing_process import StandingProcess, build
 from tinspect import session

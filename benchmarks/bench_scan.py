@@ -1,6 +1,6 @@
 """Scan throughput against bare process_vm_readv of the same bytes, and against gdb and drgn where they are installed.
 
-Run: python benchmarks/bench_scan.py [MEBIBYTES]. Every way runs over the same child, in turns; the best run counts.
+Run: python -m benchmarks.bench_scan [MEBIBYTES]. Every way runs over the same child, in turns; the best run counts.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """The full-screen view: what a refresh costs and how long the target stands still for it, how soon a key is on the screen, what an idle
-view costs, how much it writes. ``python benchmarks/bench_tui.py [THREADS...]``."""
+view costs, how much it writes. ``python -m benchmarks.bench_tui [THREADS...]``."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output.vt100 import Vt100_Output
 
 from tinspect.model.options import AttachOptions
+from tinspect.model.report import ProcessReport
+from tinspect.model.whatis import WhatIs
 from tinspect.session import Inspector, attach
 from tinspect.tui.app import Viewer
 from tinspect.tui.moment import Moment, make_moment
@@ -72,10 +74,10 @@ class Given:
     def __init__(self, moment: Moment) -> None:
         self._moment = moment
 
-    def report(self, *_: object) -> object:
+    def report(self, *_: object) -> ProcessReport:
         return self._moment.report
 
-    def whatis(self, *_: object) -> tuple[()]:
+    def whatis(self, *_: object) -> tuple[WhatIs, ...]:
         return ()
 
     def instructions(self, _: int) -> tuple[()]:
@@ -89,7 +91,7 @@ async def view_costs(moment: Moment, count: int) -> None:
     out = Counted()
     screen = Vt100_Output(out, lambda: Size(60, 200), term="xterm-256color")
     with create_pipe_input() as keyboard:
-        refresher = Refresher(Given(moment), AttachOptions(), is_process=True)  # type: ignore[arg-type]
+        refresher = Refresher(Given(moment), AttachOptions(), is_process=True)
         viewer = Viewer(refresher, State(refreshing=Refreshing(paused=True)), source=keyboard, output=screen)
         painted = asyncio.Event()
         viewer.application.after_render += lambda _: painted.set()

@@ -1,4 +1,7 @@
-"""Backtraces of all threads: tinspect's unwinder against gdb and eu-stack on the same process. usage: bench_unwind.py [THREADS...]"""
+"""Backtraces of all threads: tinspect's unwinder against gdb and eu-stack on the same process.
+
+Run: python -m benchmarks.bench_unwind [THREADS...].
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
+from tests.support.capturing import until
 from tests.support.live_process import LiveProcess
 from tests.support.standing_process import StandingProcess, build
 from tinspect.arch.x86_64 import X86_64
@@ -22,13 +25,18 @@ from tinspect.unwind.steps import StepStore
 from tinspect.unwind.unwinder import Unwinder
 
 
+def is_waiting(task: Path) -> bool:
+    """Whether it has got to its wait: the kernel says no more than "running" of one that has not."""
+    return len((task / "syscall").read_text().split()) == 9
+
+
 def blocked_registers(pid: int) -> dict[int, RegisterSet]:
     """sp and pc of every thread that waits in a system call (proc_pid_syscall(5)); enough where CFAs are counted from sp."""
     found = {}
     names = X86_64.registers.names
     for task in Path(f"/proc/{pid}/task").iterdir():
-        while len(fields := (task / "syscall").read_text().split()) < 9:
-            time.sleep(0.001)  # "running": it has not yet got to its wait
+        until(partial(is_waiting, task), f"thread {task.name} waits")
+        fields = (task / "syscall").read_text().split()
         sp, pc = int(fields[-2], 16), int(fields[-1], 16)
         values = tuple({"rsp": sp, "rip": pc}.get(name, 0) for name in names)
         found[int(task.name)] = RegisterSet(names, values, pc, sp)

@@ -121,7 +121,7 @@ def elf(data: bytes) -> None:
     """An ELF file: sections, dynamic section, notes, symbols, PLT, debug links."""
     image = ElfImage(data)
     image.build_id  # noqa: B018 (computed when asked for)
-    image.dynamic  # noqa: B018
+    image.dynamic  # noqa: B018 (likewise)
     for symbols in (parse_section_symbols(image, ".symtab", ".strtab"), parse_dynamic_symbols(image)):
         if symbols is not None:
             symbols.find(image.header.entry)

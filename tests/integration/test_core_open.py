@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import lz4.frame
 import pytest
@@ -32,8 +33,8 @@ Start = Callable[..., CrashProgram]
 def start(tmp_path: Path) -> Iterator[Start]:
     programs: list[CrashProgram] = []
 
-    def run(way: str, threads: int = 2, **options: object) -> CrashProgram:
-        programs.append(start_crash(tmp_path, way, threads, **options))  # type: ignore[arg-type]
+    def run(way: str, threads: int = 2, **options: Any) -> CrashProgram:
+        programs.append(start_crash(tmp_path, way, threads, **options))
         return programs[-1]
 
     yield run

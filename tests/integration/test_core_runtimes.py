@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -69,7 +68,7 @@ def test_cpython(tmp_path: Path, death: str) -> None:
     process = start(tmp_path, sys.executable, "-c", PYTHON)
     report = report_of_core(core_of(process, tmp_path, death))
     check(report, 4)
-    assert os.path.samefile(report.target.executable, os.path.realpath(sys.executable))  # noqa: PTH121
+    assert Path(report.target.executable).samefile(sys.executable)
     assert (report.crash is not None) == (death == "kernel")
     if report.crash:
         assert report.crash.verdict == "abort"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import resource
 import subprocess
@@ -214,7 +213,7 @@ def test_a_write_that_fails_leaves_nothing_and_spares_what_was_there(program: Cr
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     with pytest.raises(TargetRefused, match="cannot be written"):
         write_snapshot(snapshot, tmp_path / "nowhere" / "snapshot")
-    assert os.listdir(folder) == ["snapshot"]  # noqa: PTH208
+    assert [entry.name for entry in Path(folder).iterdir()] == ["snapshot"]
     assert path.read_text() == "the old one"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.native.conftest import StartProgram, start_program  # noqa: F401 (a fixture)
+from tests.native.conftest import StartProgram
 from tests.support.libcs import BUILDS, running
 from tinspect import session
 from tinspect.formats.report_json import to_json
@@ -48,7 +48,7 @@ def test_a_blocked_process_looks_the_same_stopped_and_passive() -> None:
 
 
 @pytest.mark.parametrize("options", [PASSIVE, AttachOptions(), INJECTED], ids=["passive", "stopped", "injected"])
-def test_a_hundred_reports_interrupt_no_call(start_program: StartProgram, options: AttachOptions) -> None:  # noqa: F811
+def test_a_hundred_reports_interrupt_no_call(start_program: StartProgram, options: AttachOptions) -> None:
     program = start_program("blocking_calls")
     program.hear_until("ready")
     with session.attach(program.pid) as inspector:
@@ -60,7 +60,7 @@ def test_a_hundred_reports_interrupt_no_call(start_program: StartProgram, option
     assert all(words == ["0", "0"] for words in counts.values()), counts
 
 
-def test_a_busy_thread_is_named_and_nothing_is_made_up_of_it(start_program: StartProgram) -> None:  # noqa: F811
+def test_a_busy_thread_is_named_and_nothing_is_made_up_of_it(start_program: StartProgram) -> None:
     program = start_program("self_check")
     program.hear_until("ready")
     for _ in range(20):
@@ -80,7 +80,7 @@ def test_a_busy_thread_is_named_and_nothing_is_made_up_of_it(start_program: Star
     assert program.hear()[0] == "alive"
 
 
-def test_busy_threads_alone_are_stopped_when_asked_to(start_program: StartProgram) -> None:  # noqa: F811
+def test_busy_threads_alone_are_stopped_when_asked_to(start_program: StartProgram) -> None:
     program = start_program("self_check")
     program.hear_until("ready")
     report = session.attach_report(program.pid, AttachOptions(passive=True, stop_busy=True))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.native.conftest import Program, StartProgram, start_program  # noqa: F401 (a fixture)
+from tests.native.conftest import Program, StartProgram
 from tests.support.libcs import BUILDS, LibcBuild, running
 from tinspect import session
 from tinspect.formats.report_json import to_json
@@ -46,7 +46,7 @@ def check(found: Json, sp: int, size: int, flags: int) -> None:
         assert (int(found["low"], 16), int(found["high"], 16)) == (sp, sp + size)
 
 
-def test_kernel_injection_and_signal_frames_agree(start_program: StartProgram) -> None:  # noqa: F811
+def test_kernel_injection_and_signal_frames_agree(start_program: StartProgram) -> None:
     program = start_program("altstack_truth", "30")
     told = {int(line[2]): line for line in program.hear_until("ready")}
     kernel, injected, frames = (stacks_of(look(program.pid, MODES[mode])) for mode in ("bpf", "inject", "off"))
@@ -83,7 +83,7 @@ def test_injection_is_right_or_refused_on_every_libc(build: LibcBuild) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_under_a_strict_filter_a_target_is_inspected_and_lives(start_program: StartProgram, mode: str) -> None:  # noqa: F811
+def test_under_a_strict_filter_a_target_is_inspected_and_lives(start_program: StartProgram, mode: str) -> None:
     program = start_program("filtered")
     tids = {int(line[1]) for line in program.hear_until("ready")}
     for _ in range(5):

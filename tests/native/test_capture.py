@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 import struct
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -50,11 +51,15 @@ def test_registers_and_stacks_are_what_the_target_says(start_program: StartProgr
     assert finish(program) == 0
 
 
+def is_waiting(syscall: Path) -> bool:
+    return syscall.read_text() != "running\n"
+
+
 def test_registers_equal_what_the_kernel_shows_of_a_waiting_thread(start_program: StartProgram) -> None:
     program, told, _ = start_stack_truth(start_program)
     for thread in told:
         shown = Path(f"/proc/{program.pid}/task/{thread.tid}/syscall")
-        until(lambda shown=shown: shown.read_text() != "running\n", "a thread that waits")  # type: ignore[misc]
+        until(partial(is_waiting, shown), "a thread that waits")
         words = shown.read_text().split()
         registers = Capture(program.pid, mappings=mappings_of(program)).threads[thread.tid].registers
         assert struct.unpack_from("<Q", registers, SP)[0] == int(words[-2], 16)

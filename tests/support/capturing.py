@@ -74,8 +74,8 @@ class Seen(NamedTuple):
 
 
 class Capture:
-    def __init__(self, pid: int, **options: object) -> None:
-        result = _inspect.capture(pid, **options)  # type: ignore[arg-type]
+    def __init__(self, pid: int, **options: Any) -> None:
+        result = _inspect.capture(pid, **options)
         self.pause_ns, self.bytes_copied, threads, self.segments, self.gaps = result
         self.threads = {thread[0]: Seen(*thread) for thread in threads}
         assert [thread[0] for thread in threads] == sorted(self.threads), "sorted, each thread once"

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -151,11 +152,15 @@ def test_a_reference_is_followed_and_left_by_keys() -> None:
     run(work)
 
 
+def is_made(pane: Pane, state: State) -> bool:
+    return pane in state.ready
+
+
 def test_panes_of_the_process_are_made_beside_the_event_loop() -> None:
     async def work() -> None:
         async with driven(FakeInspector()) as app:
             for key, pane in zip("PMXLFC", PROCESS_PANES, strict=False):
-                state = await app.keys(key, lambda state, pane=pane: pane in state.ready)  # type: ignore[misc]
+                state = await app.keys(key, partial(is_made, pane))
                 assert state.content is state.ready[pane] or state.content.entries == state.ready[pane].entries
             await app.keys("3", lambda state: bool(state.code) and len(state.content.entries) > 2)
 
@@ -289,10 +294,12 @@ def test_an_error_before_the_first_picture_is_raised() -> None:
 
 @pytest.mark.parametrize("where", ["key", "refresh", "drawing"])
 def test_a_defect_ends_it_and_is_raised(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
     async def work() -> None:
         inspector = FakeInspector([crowd(3), ZeroDivisionError()] if where == "refresh" else [crowd(3)])
         async with driven(inspector) as app:
-            broken = lambda *_: 1 // 0  # noqa: E731
             if where == "key":
                 monkeypatch.setattr("tinspect.tui.app.address_under_cursor", broken)
             if where == "drawing":

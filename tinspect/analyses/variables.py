@@ -15,11 +15,11 @@ UNIT_LIMIT = 256 << 10
 class Variables(Protocol):
     """Finds variables; answers None where debug information tells none. No method raises."""
 
-    def find_local(self, frame: Frame, address: int, *, thorough: bool = False) -> Variable | None:
+    def find_local(self, frame: Frame, address: int, /, *, thorough: bool = False) -> Variable | None:
         """The variable or parameter of the function of ``frame`` that lies at ``address``. ``thorough``: however long it takes."""
         ...
 
-    def find_global(self, address: int) -> Variable | None:
+    def find_global(self, address: int, /) -> Variable | None:
         """The variable of static storage that holds ``address``."""
         ...
 
@@ -27,11 +27,11 @@ class Variables(Protocol):
 class NoVariables:
     """Fulfils Variables where there is no debug information to ask."""
 
-    def find_local(self, frame: Frame, address: int, *, thorough: bool = False) -> Variable | None:  # noqa: ARG002
+    def find_local(self, _frame: Frame, _address: int, *, thorough: bool = False) -> Variable | None:  # noqa: ARG002 (the protocol's name)
         """See Variables."""
         return None
 
-    def find_global(self, address: int) -> Variable | None:  # noqa: ARG002
+    def find_global(self, _address: int) -> Variable | None:
         """See Variables."""
         return None
 

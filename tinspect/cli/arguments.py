@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tinspect.errors import UsageError
 
@@ -24,16 +24,16 @@ class Parser(argparse.ArgumentParser):
     own_options: frozenset[str] | None = None
     """For commands that pass arguments on: all are passed on as they are, unless the first is one of these."""
 
-    def __init__(self, **settings: object) -> None:
-        super().__init__(allow_abbrev=False, **settings)  # type: ignore[arg-type]
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
 
-    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # typeshed has five overloads of it
         """See argparse; honours ``own_options``."""
         if self.own_options is not None and args and args[0] not in self.own_options:
             args = ["--", *args]
         return super().parse_known_args(args, namespace)
 
-    def error(self, message: str) -> None:  # type: ignore[override]
+    def error(self, message: str) -> NoReturn:
         """Raises UsageError."""
         raise UsageError(f"{message}.", f"Try {self.prog} --help.")
 

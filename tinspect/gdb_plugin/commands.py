@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tinspect.model.report import ProcessReport
 
 
-class Prefix(gdb.Command):  # type: ignore[misc]
+class Prefix(gdb.Command):
     """True stack bounds, guards, alternate stacks, thread-local keys, and references between threads' stacks."""
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Prefix(gdb.Command):  # type: ignore[misc]
         gdb.execute("help tinspect")
 
 
-class SectionCommand(gdb.Command):  # type: ignore[misc]
+class SectionCommand(gdb.Command):
     """One section of the report."""
 
     def __init__(self, section: Section, cache: ReportCache) -> None:
@@ -52,7 +52,7 @@ class SectionCommand(gdb.Command):  # type: ignore[misc]
         write_tables(section_tables(report, self._section, view_options()))
 
 
-class ReportCommand(gdb.Command):  # type: ignore[misc]
+class ReportCommand(gdb.Command):
     """The whole report."""
 
     def __init__(self, cache: ReportCache) -> None:
@@ -92,7 +92,7 @@ def _write_json(report: ProcessReport, path: str) -> None:
         raise gdb.GdbError(f"{path} cannot be written: {error.strerror}.") from None
 
 
-class WhatIsCommand(gdb.Command):  # type: ignore[misc]
+class WhatIsCommand(gdb.Command):
     """One address explained."""
 
     def __init__(self) -> None:

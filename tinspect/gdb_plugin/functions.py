@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _SECTIONS = frozenset({Section.STACKS})
 
 
-class OwnerFunction(gdb.Function):  # type: ignore[misc]
+class OwnerFunction(gdb.Function):
     """$_tinspect_thread(ADDRESS): the number of the thread on whose stack, guard or alternate stack ADDRESS lies; 0 for none."""
 
     def __init__(self, cache: ReportCache) -> None:
@@ -35,7 +35,7 @@ class OwnerFunction(gdb.Function):  # type: ignore[misc]
         return thread_number(owner) if owner is not None else 0
 
 
-class OfSelectedThread(gdb.Function):  # type: ignore[misc]
+class OfSelectedThread(gdb.Function):
     """A number of the selected thread's stack."""
 
     def __init__(self, name: str, words: str, cache: ReportCache, number: Callable[[ThreadReport], int | None]) -> None:

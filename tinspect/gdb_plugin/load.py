@@ -8,8 +8,9 @@ import gdb
 
 def _package_folders() -> "list[str]":
     """The folder that holds the package, and the environment's folder when this is a source tree with its own."""
+    # os.path and % throughout: any Python that a gdb may embed must be able to read this file, to say that it is too old.
     here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120
-    version = "python%d.%d" % sys.version_info[:2]  # noqa: UP031 (an old Python must be able to read this file)
+    version = "python%d.%d" % sys.version_info[:2]  # noqa: UP031
     return [here, os.path.join(here, ".venv", "lib", version, "site-packages")]  # noqa: PTH118
 
 

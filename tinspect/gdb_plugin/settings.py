@@ -8,7 +8,7 @@ from tinspect.model.options import AltstackMode, AttachOptions, Section
 from tinspect.views.options import ViewOptions
 
 
-class _Switch(gdb.Parameter):  # type: ignore[misc]
+class _Switch(gdb.Parameter):
     """An on/off setting; its texts come from the table below."""
 
     def __init__(self, name: str, what: str, why: str) -> None:
@@ -49,7 +49,7 @@ def register_settings() -> None:
         _Switch(name, what, why)
 
 
-class _Prefix(gdb.Command):  # type: ignore[misc]
+class _Prefix(gdb.Command):
     """The word before settings."""
 
     def __init__(self, name: str, words: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+from typing import Any
 
 import pytest
 
@@ -174,8 +175,8 @@ def test_stack_fields_in_the_code_of_glibc_2_43() -> None:
     assert stack_fields_in(memory_accesses(X86_64, code[:-7], 0x1000)) is None
 
 
-def access(**fields: object) -> MemoryAccess:
-    base: dict[str, object] = {
+def access(**fields: Any) -> MemoryAccess:
+    base: dict[str, Any] = {
         "address": 0x1000,
         "next_address": 0x1007,
         "mnemonic": "mov",
@@ -186,7 +187,7 @@ def access(**fields: object) -> MemoryAccess:
         "size": 8,
         "written": "",
     }
-    return MemoryAccess(**{**base, **fields})  # type: ignore[arg-type]
+    return MemoryAccess(**{**base, **fields})
 
 
 def test_the_exit_list_of_a_shared_and_of_a_static_libc() -> None:

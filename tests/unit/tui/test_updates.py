@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -16,8 +17,8 @@ from tinspect.tui.panes.kinds import Pane
 from tinspect.tui.state import Focus, PromptKind, State
 
 
-def shown(report: ProcessReport, **changes: object) -> State:
-    return updates.refreshed(replace(State(), **changes), make_moment(report))  # type: ignore[arg-type]
+def shown(report: ProcessReport, **changes: Any) -> State:
+    return updates.refreshed(replace(State(), **changes), make_moment(report))
 
 
 def after(state: State, report: ProcessReport) -> State:

@@ -54,7 +54,10 @@ class Page(HTMLParser):
             self.words.append(data)
 
 
-def check(report: ProcessReport, options: ViewOptions = ViewOptions(frames=True)) -> Page:  # noqa: B008
+WITH_FRAMES = ViewOptions(frames=True)
+
+
+def check(report: ProcessReport, options: ViewOptions = WITH_FRAMES) -> Page:
     text = html_page(report, ALL_SECTIONS, options)
     assert text.replace("\n", "").isprintable()
     assert re.search(r"https?:|url\(|@import|<script", text) is None
