@@ -23,9 +23,9 @@ def analyze(
         guard, area = guards.get(thread.tid), bounds.get(thread.tid)
         if guard is None or area is None:
             continue
-        found += _overflow(context, thread, guard)
+        overflow = _overflow(context, thread, guard)
+        found += overflow or _nearly_exhausted(thread, area, use.get(thread.tid))
         found += _without_guard(context, thread, guard)
-        found += _nearly_exhausted(thread, area, use.get(thread.tid))
     return tuple(found)
 
 
