@@ -128,7 +128,7 @@ def test_only_what_is_sure_is_called_wrong(visit: Visit) -> None:
 
 def test_what_points_right_below_a_stack_pointer_is_gone_but_not_for_sure() -> None:
     """A function that has just returned lay there, unless the innermost one calls nothing and keeps variables there (psABI 3.2.2)."""
-    build = next(build for build in BUILDS if build.why_missing() is None and not build.stripped)
+    build = next(build for build in BUILDS if not build.why_missing() and not build.stripped)
     with running(build, "refs_cross") as (pid, lines):
         words = next(line for line in lines if line.get("place") == "stack" and line["verdict"] == "live")
         owner = next(entry.thread for entry in live(pid, False).threads if entry.thread.tid == words["to"])
