@@ -111,6 +111,12 @@ def test_cores_and_remote_targets(zoo: tuple[int, tuple[Json, ...]], how: str, t
     assert "run_own" in output
 
 
+def test_a_command_that_is_none_is_refused() -> None:
+    output = in_gdb("tinspect stakcs")
+    assert 'Undefined tinspect command: "stakcs"' in output
+    assert "List of tinspect subcommands" not in output
+
+
 def test_nothing_to_look_at_is_said_in_one_sentence() -> None:
     output = in_gdb("tinspect threads")
     assert "There is no inferior to look at. Start the program, attach to a process, or load a core." in output
