@@ -112,7 +112,9 @@ def build_report(snapshot: Snapshot, tools: Tools, options: AttachOptions) -> Pr
         locks=locks.analyze(runtime.locks, parts.waits),
         cached_stacks=context.libc_threads.cached,
         regions=regions.analyze(context, measured.bounds, parts.guards, found),
-        findings=sort_findings((*_findings(parts), *tls.findings, *reference_findings.analyze(references))),
+        findings=sort_findings(
+            (*_findings(parts), *tls.findings, *reference_findings.analyze(references, bool(tools.registries)))
+        ),
         incomplete=_relevant(gaps, options),
         modules=tuple(snapshot.modules),
         crash=crash.analyze(context, measured.bounds, parts.guards),
