@@ -164,7 +164,12 @@ def _tls(context: Context, tools: Tools, options: AttachOptions) -> _Tls:
         tid: ThreadTls(tid, slots.get(tid, ()), entry.blocks, entry.variables, entry.destructors)
         for tid, entry in storage.threads.items()
     }
-    return _Tls(keys, threads, tls_findings.analyze(context, keys, slots), (*key_gaps, *storage.gaps))
+    return _Tls(
+        keys,
+        threads,
+        tls_findings.analyze(context, keys, slots, tools.scanner if options.heap else None),
+        (*key_gaps, *storage.gaps),
+    )
 
 
 def _references(parts: _Parts, tools: Tools, options: AttachOptions) -> tuple[StackReference, ...]:

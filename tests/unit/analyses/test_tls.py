@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping as AbstractMapping
 
+import pytest
+
 from tinspect.analyses import tls_findings, tls_keys, tls_variables
 from tinspect.analyses.context import Context
 from tinspect.analyses.tls_variables import NamedBytes
@@ -22,6 +24,7 @@ from tinspect.model.tls import TlsBlock, TlsDestructor, TlsKey, TlsSlot
 from tinspect.symbols.protocol import SourceLine, SymbolHit
 from tinspect.target.memory import SegmentMemory
 from tinspect.target.plan import CapturePlan
+from tinspect.target.scan import ReaderScanner
 from tinspect.target.target import ProcessFacts, Snapshot, TargetKind
 
 PROGRAM = Module("program", "/bin/program", 0x40_0000, AddressRange(0x40_0000, 0x42_0000), is_main=True)
@@ -123,10 +126,11 @@ def context(libc: MadeUpLibc, memory: SegmentMemory | None = None) -> Context:
     return Context(snapshot, Names(), libc, LibcThreads(descriptors, cached))
 
 
-def findings(libc: MadeUpLibc) -> list[tuple[Severity, str]]:
-    ground = context(libc)
+def findings(libc: MadeUpLibc, memory: SegmentMemory | None = None) -> list[tuple[Severity, str]]:
+    ground = context(libc, memory)
     keys, slots, _ = tls_keys.analyze(ground)
-    return [(found.severity, found.code) for found in tls_findings.analyze(ground, keys, slots)]
+    scanner = ReaderScanner(ground.snapshot.memory)
+    return [(found.severity, found.code) for found in tls_findings.analyze(ground, keys, slots, scanner)]
 
 
 def test_values_in_words() -> None:
@@ -186,6 +190,20 @@ def test_values_that_nobody_frees() -> None:
     assert findings(MadeUpLibc((key,), {1: {0: HEAP.low}})) == []  # lives as long as the process
     assert findings(MadeUpLibc((key,), {2: {0: 5}, 3: {0: STACKS[3].low}, 4: {0: DATA.low}})) == []
     assert findings(MadeUpLibc((TlsKey(0, 1, 0x40_1000),), {2: {0: HEAP.low}})) == []
+
+
+@pytest.mark.parametrize(("place", "is_kept"), [(HEAP.low + 64, True), (DATA.low, True), (STACKS[2].low + 64, False)])
+def test_values_that_the_program_keeps_track_of_are_no_leak(place: int, is_kept: bool) -> None:
+    """CPython links its thread states, and frees them itself; the stack is where the slot of the key is."""
+    libc = MadeUpLibc((TlsKey(0, 1, 0),), {2: {0: HEAP.low}})
+    memory = SegmentMemory([(place, HEAP.low.to_bytes(8, "little"))])
+    assert findings(libc, memory) == ([] if is_kept else [(Severity.NOTE, "tls-value-leak")])
+
+
+def test_without_a_search_nothing_is_called_a_leak() -> None:
+    ground = context(MadeUpLibc((TlsKey(0, 1, 0),), {2: {0: HEAP.low}}))
+    keys, slots, _ = tls_keys.analyze(ground)
+    assert tls_findings.analyze(ground, keys, slots) == ()
 
 
 def test_variables_of_blocks() -> None:
