@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,8 +58,17 @@ def _find_built(name: str) -> Path:
     raise TinspectError(f"{name} was not built.", _BUILD_STEP)
 
 
+def _replace_closed_streams() -> None:
+    """Descriptors 0 to 2 that were closed (a daemon's, or >&- in a shell) lead nowhere from now on: else the next files opened here,
+    a target's memory among them, would take their numbers."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 (stays open)
+
+
 def main() -> int:
     """Runs the command line of this process; the exit status."""
+    _replace_closed_streams()
     # A report on 10,000 threads is a million small values that live to the end: looking for cycles among them doubles the time.
     gc.set_threshold(200_000, 20, 100)
     try:

@@ -150,6 +150,11 @@ def test_the_stack_it_runs_on(visit: Visit) -> None:
     assert set(on.values()) == {"stack"}
 
 
+def test_what_lies_above_a_foreign_stack_is_no_gap_in_a_stack(visit: Visit) -> None:
+    others = {words["tid"] for words in visit.told if words["kind"] != "main"}
+    assert not [gap for gap in visit.report["incomplete"] if gap["what"] == "stack" and gap["tid"] in others]
+
+
 def test_alternate_stacks_are_those_of_sigaltstack(visit: Visit) -> None:
     for words, thread in visit.pairs():
         reported = thread["sigaltstack"]

@@ -138,6 +138,12 @@ int main(void) {
     assert {thread["state"] for thread in told["threads"]} == {"unknown"}  # a core keeps none
 
 
+def test_a_command_that_is_none_is_refused() -> None:
+    output = in_gdb("tinspect stakcs")
+    assert 'Undefined tinspect command: "stakcs"' in output
+    assert "List of tinspect subcommands" not in output
+
+
 def test_nothing_to_look_at_is_said_in_one_sentence() -> None:
     output = in_gdb("tinspect threads")
     assert "There is no inferior to look at. Start the program, attach to a process, or load a core." in output

@@ -68,6 +68,20 @@ def test_a_death_is_reported_and_is_the_same_death(
     assert (crash.tid, crash.signal, crash.code, crash.verdict) == (tid, number, code, verdict)
 
 
+@pytest.mark.parametrize("way", ["overflow", "main:overflow"])
+def test_a_stack_that_ran_over_is_followed_to_its_first_frame(way: str) -> None:
+    limited = ("sh", "-c", 'ulimit -s 1024; exec "$@"', "sh")
+    _, output, [seen] = run("--", *limited, build("core_crash"), way, 2, said="\n")
+    [(low, high)] = [
+        (int(line[2], 16), int(line[3], 16)) for line in map(str.split, output.splitlines()) if line[0] == "crash"
+    ]
+    assert seen["struck"]["running_on"] == "stack"
+    assert seen["struck"]["used"] == high - low
+    assert seen["struck"]["frames"].count("recurse") > (high - low) // 1024
+    assert seen["struck"]["frames"][-1] == ("_start" if way.startswith("main:") else "clone3")
+    assert "stack" not in seen["gaps"]
+
+
 @pytest.mark.parametrize("repeat", range(5))
 def test_threads_that_fault_together_are_one_death(repeat: int) -> None:
     status, _, [seen] = run("--", build("core_busy"), "together")

@@ -237,6 +237,19 @@ def test_core_and_executable_come_in_either_order(start: Start, tmp_path: Path) 
         open_core(program.executable, program.executable)
 
 
+def test_a_program_that_is_not_the_cores_is_told_of(start: Start, tmp_path: Path) -> None:
+    program = start("null")
+    core = program.die()
+    with open_core(core, program.executable) as backend:
+        assert not [gap for gap in backend.target.gaps if "not the program" in gap.why]
+    with open_core(core, Path("/bin/true")) as backend:
+        [why] = [gap.why for gap in backend.target.gaps if "not the program" in gap.why]
+        assert why.startswith("/bin/true is not the program of this core, and was not used: it has build id ")
+        assert _build_id(program.executable) in why
+    with pytest.raises(TargetNotFound, match="no program"):
+        open_core(core, tmp_path / "nothing")
+
+
 def test_what_is_no_core_gets_a_clear_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = tmp_path / "text"
     text.write_text("not a core")

@@ -77,6 +77,7 @@ def test_an_overflow_of_the_main_thread_is_told_by_the_kernels_gap(tmp_path: Pat
     assert crash.address is not None
     # RLIMIT_STACK is not in the core: the fault lies below what was mapped, within the 256 pages that the kernel keeps free.
     assert 0 < entry.stack.range.low - crash.address <= 256 * 4096
+    assert [finding.tid for finding in report.findings if finding.code == "stack-overflow"] == [program.pid]
 
 
 def test_an_overflow_whose_handler_aborted_is_an_overflow(tmp_path: Path) -> None:

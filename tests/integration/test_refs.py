@@ -13,7 +13,7 @@ import pytest
 from tests.support.libcs import BUILDS, LibcBuild, running
 from tinspect import session
 from tinspect.model.options import AttachOptions, SnapshotOptions
-from tinspect.model.reference import StackReference
+from tinspect.model.reference import Confidence, StackReference, Verdict
 from tinspect.model.report import ProcessReport
 
 Json = dict[str, Any]
@@ -124,3 +124,18 @@ def test_only_what_is_sure_is_called_wrong(visit: Visit) -> None:
         elif words["place"] in {"stack", "global"} and not visit.build.stripped:
             expected.add(("warning", code[words["verdict"]], words["from"] or None))
     assert wrong == expected
+
+
+def test_what_points_right_below_a_stack_pointer_is_gone_but_not_for_sure() -> None:
+    """A function that has just returned lay there, unless the innermost one calls nothing and keeps variables there (psABI 3.2.2)."""
+    build = next(build for build in BUILDS if not build.why_missing() and not build.stripped)
+    with running(build, "refs_cross") as (pid, lines):
+        words = next(line for line in lines if line.get("place") == "stack" and line["verdict"] == "live")
+        owner = next(entry.thread for entry in live(pid, False).threads if entry.thread.tid == words["to"])
+        assert owner.registers
+        with Path(f"/proc/{pid}/mem").open("r+b", buffering=0) as memory:
+            memory.seek(words["at"])
+            memory.write((owner.registers.sp - 80).to_bytes(8, "little"))
+        found = next(r for r in live(pid, False).references if r.place.address == words["at"])
+    assert (found.verdict, found.confidence) == (Verdict.DANGLING_FRAME, Confidence.MEDIUM)
+    assert any("right below the stack pointer" in reason for reason in found.reasons)

@@ -16,7 +16,7 @@
 
 #include "truth.h"
 
-enum { MOST = 32, STACK = 256 * 1024, PAGE = 4096 };
+enum { MOST = 32, STACK = 256 * 1024, HEAP = 4 << 20, PAGE = 4096 };
 
 static pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER, condition_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
@@ -164,7 +164,8 @@ static void *run_foreign(void *kind)
     static ucontext_t here, there;
     getcontext(&there);
     there.uc_stack.ss_size = STACK;
-    there.uc_stack.ss_sp = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    /* At the low end of something much larger, as on a heap. */
+    there.uc_stack.ss_sp = mmap(NULL, HEAP, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     there.uc_link = &here;
     makecontext(&there, on_foreign_stack, 0);
     swapcontext(&here, &there);

@@ -16,12 +16,22 @@ from tinspect.backends.signal_stack_sources import NotAsked
 from tinspect.backends.stopping import StopOptions
 from tinspect.backends.supervisor import Arrest
 from tinspect.model.options import AttachOptions
+from tinspect.model.report import ThreadReport
 from tinspect.session import Inspector
 
 
 def tell(**facts: object) -> None:
     sys.stderr.write(json.dumps(facts) + "\n")
     sys.stderr.flush()
+
+
+def describe(entry: ThreadReport) -> dict[str, object]:
+    frames = entry.call_stack.frames if entry.call_stack is not None else ()
+    return {
+        "frames": [frame.function for frame in frames],
+        "running_on": entry.use.running_on.value if entry.use is not None else None,
+        "used": entry.use.used if entry.use is not None else None,
+    }
 
 
 def attend(arrest: Arrest) -> None:
@@ -36,6 +46,8 @@ def attend(arrest: Arrest) -> None:
         verdict=report.crash.verdict if report.crash else None,
         message=report.crash.message if report.crash else None,
         threads={entry.thread.tid: entry.function for entry in report.threads},
+        struck=next((describe(entry) for entry in report.threads if entry.thread.tid == arrest.tid), None),
+        gaps=[gap.what for gap in report.incomplete],
     )
 
 

@@ -113,7 +113,9 @@ def build_report(snapshot: Snapshot, tools: Tools, options: AttachOptions) -> Pr
         locks=locks.analyze(runtime.locks, parts.waits),
         cached_stacks=context.libc_threads.cached,
         regions=regions.analyze(context, measured.bounds, parts.guards, found),
-        findings=sort_findings((*_findings(parts), *tls.findings, *reference_findings.analyze(references))),
+        findings=sort_findings(
+            (*_findings(parts), *tls.findings, *reference_findings.analyze(references, bool(tools.registries)))
+        ),
         incomplete=_relevant(gaps, options),
         modules=tuple(snapshot.modules),
         crash=crash.analyze(context, measured.bounds, parts.guards),
@@ -163,7 +165,12 @@ def _tls(context: Context, tools: Tools, options: AttachOptions, key_names: Mapp
         tid: ThreadTls(tid, slots.get(tid, ()), entry.blocks, entry.variables, entry.destructors)
         for tid, entry in storage.threads.items()
     }
-    return _Tls(keys, threads, tls_findings.analyze(context, keys, slots), (*key_gaps, *storage.gaps))
+    return _Tls(
+        keys,
+        threads,
+        tls_findings.analyze(context, keys, slots, tools.scanner if options.heap else None),
+        (*key_gaps, *storage.gaps),
+    )
 
 
 def _references(parts: _Parts, tools: Tools, options: AttachOptions) -> tuple[StackReference, ...]:

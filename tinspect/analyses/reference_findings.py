@@ -21,12 +21,14 @@ _DANGLING = {
     Verdict.DANGLING_THREAD: ("dangling-thread", "into the stack of a thread that has ended."),
     Verdict.GUARD: ("reference-into-guard", "into the guard of {to}."),
 }
+_NAMED_THREADS = 3
 
 
-def analyze(references: Sequence[StackReference]) -> tuple[Finding, ...]:
-    """Dangling references, references into guards, and undeclared live ones; libc's own words are left out."""
+def analyze(references: Sequence[StackReference], has_runtime: bool) -> tuple[Finding, ...]:
+    """Dangling references, references into guards, and undeclared live ones; libc's own words are left out. ``has_runtime``: the
+    program could have declared them."""
     counted = [reference for reference in references if reference.origin is None]
-    return (*_dangling(counted), *_undeclared(counted))
+    return (*_dangling(counted), *_undeclared(counted, has_runtime))
 
 
 def _dangling(references: Iterable[StackReference]) -> Iterator[Finding]:
@@ -37,12 +39,18 @@ def _dangling(references: Iterable[StackReference]) -> Iterator[Finding]:
             continue
         if reference.confidence is Confidence.HIGH:
             certain[reference.from_tid, reference.value].append(reference)
-        else:
+        elif not _is_in_no_frame(reference):
             doubtful[_DANGLING[reference.verdict][0], reference.from_tid] += 1
     for group in certain.values():
         yield _certain(group)
     for (code, tid), count in doubtful.items():
         yield Finding(Severity.NOTE, code, _doubtful(code, tid, count), tid)
+
+
+def _is_in_no_frame(reference: StackReference) -> bool:
+    """A stack word that no frame holds: left below the stack pointer, or above the last frame that could be followed."""
+    place = reference.place
+    return place.kind is PlaceKind.STACK and place.frame is None and reference.confidence is Confidence.LOW
 
 
 def _certain(group: list[StackReference]) -> Finding:
@@ -72,18 +80,35 @@ def _doubtful(code: str, tid: int | None, count: int) -> str:
     return f"{words} in {where} {verb} into {into}, and may be left over: nothing shows that they are still used."
 
 
-def _undeclared(references: Iterable[StackReference]) -> Iterator[Finding]:
-    pairs = Counter(
-        (reference.from_tid, reference.to_tid)
-        for reference in references
-        if reference.verdict is Verdict.LIVE
-        and reference.from_tid is not None
-        and reference.confidence is not Confidence.LOW
-    )
-    for (source, to), count in pairs.items():
+def _undeclared(references: Iterable[StackReference], has_runtime: bool) -> Iterator[Finding]:
+    """One finding for each thread that holds any."""
+    found: defaultdict[int, Counter[int | None]] = defaultdict(Counter)
+    for reference in references:
+        if (
+            reference.verdict is Verdict.LIVE
+            and reference.from_tid is not None
+            and reference.confidence is not Confidence.LOW
+        ):
+            found[reference.from_tid][reference.to_tid] += 1
+    no_loan = ", covered by no loan" if has_runtime else ""
+    for source, targets in found.items():
+        count = targets.total()
         times = "1 reference" if count == 1 else f"{count} references"
-        message = f"{times} into the stack of thread {to}, covered by no loan: safe only while that frame outlives this thread's use."
+        while_valid = "that frame outlives" if len(targets) == 1 else "those frames outlive"
+        message = f"{times} into {_stacks(list(targets))}{no_loan}: safe only while {while_valid} this thread's use."
         yield Finding(Severity.NOTE, "undeclared-reference", message, source)
+
+
+def _stacks(tids: Sequence[int | None]) -> str:
+    if len(tids) == 1:
+        return f"the stack of thread {tids[0]}"
+    named, more = tids[:_NAMED_THREADS], len(tids) - _NAMED_THREADS
+    words = (
+        ", ".join(map(str, named)) + f" and {more} more"
+        if more > 0
+        else f"{', '.join(map(str, named[:-1]))} and {named[-1]}"
+    )
+    return f"the stacks of threads {words}"
 
 
 def describe_place(reference: StackReference) -> str:

@@ -33,8 +33,8 @@ class Region(StrEnum):
 class Destination:
     """One range a reference may point into.
 
-    ``tid`` is its thread (of a cached stack: None). ``live_from`` is the lowest address in use: the stack pointer less the red zone
-    (None when it is not known, the end of the range when nothing of it is in use). ``frames_end`` is where call frames end and what
+    ``tid`` is its thread (of a cached stack: None). ``live_from`` is the lowest address that frames use: the stack pointer (None when
+    it is not known, the end of the range when nothing of it is in use). ``frames_end`` is where call frames end and what
     lies above them begins: thread-local storage and descriptor, or the program's arguments and environment. ``bases`` are the
     addresses that libc and the program know the whole by: where the stack begins, with its guard and without.
     """
@@ -179,12 +179,11 @@ def _end_of_frames(context: Context, thread: Thread, area: AddressRange) -> int 
 
 def _live_from(context: Context, thread: Thread, area: AddressRange) -> int | None:
     """The lowest address of ``area`` that a frame of the thread uses now, or None when none is known to."""
-    red_zone = context.snapshot.architecture.red_zone
     if thread.registers is not None and area.low <= thread.registers.sp <= area.high:
-        return max(area.low, thread.registers.sp - red_zone)
+        return thread.registers.sp
     call_stack = context.call_stacks.get(thread.tid)
     inside = [frame.sp for frame in call_stack.frames if area.low <= frame.sp <= area.high] if call_stack else []
-    return max(area.low, min(inside) - red_zone) if inside else None
+    return min(inside, default=None)
 
 
 def _of_cached(context: Context, bounds: Mapping[int, StackBounds]) -> Iterator[Destination]:

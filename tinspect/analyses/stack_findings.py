@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tinspect.analyses.context import Context
-from tinspect.analyses.guards import is_at_end
+from tinspect.analyses.guards import KERNEL_GAP_PAGES, is_at_end
 from tinspect.model.report import Finding, Severity
 from tinspect.model.source import Source
 from tinspect.model.stack import GuardKind, GuardRegion, RunningOn, StackBounds, StackUse
@@ -24,16 +24,18 @@ def analyze(
         guard, area = guards.get(thread.tid), bounds.get(thread.tid)
         if guard is None or area is None:
             continue
-        found += _overflow(context, thread, guard)
+        overflow = _overflow(context, thread, area, guard)
+        found += overflow or _nearly_exhausted(thread, area, use.get(thread.tid))
         found += _without_guard(context, thread, guard)
-        found += _nearly_exhausted(thread, area, use.get(thread.tid))
     return tuple(found)
 
 
-def _overflow(context: Context, thread: Thread, guard: GuardRegion) -> list[Finding]:
+def _overflow(context: Context, thread: Thread, area: StackBounds, guard: GuardRegion) -> list[Finding]:
     page = context.snapshot.architecture.page_size
     fault = thread.signal.address if thread.signal is not None else None
     sp = thread.registers.sp if thread.registers is not None else None
+    if guard.kind is GuardKind.KERNEL_GAP and guard.range is None:
+        return _overflow_of_mapped(thread, area.range.low, page, fault)
     if guard.range is not None and fault is not None and fault in guard.range and is_at_end(sp, guard.range.high):
         message = f"it touched {fault:#x}, {guard.range.high - fault} bytes into its guard: the stack overflowed."
         return [Finding(Severity.ERROR, "stack-overflow", message, thread.tid)]
@@ -46,6 +48,16 @@ def _overflow(context: Context, thread: Thread, guard: GuardRegion) -> list[Find
         message = f"its stack pointer is {guard.distance} bytes above its guard: less than a page is left."
         return [Finding(Severity.WARNING, "stack-nearly-full", message, thread.tid)]
     return []
+
+
+def _overflow_of_mapped(thread: Thread, low: int, page: int, fault: int | None) -> list[Finding]:
+    """Of a main stack whose limit is not known (a core): it grew as far as it may, when it broke off below what was mapped of it.
+    sp may still be above that: the call that broke off had yet to store its return address."""
+    sp = thread.registers.sp if thread.registers is not None else None
+    if fault is None or sp is None or sp >= low + page or not low - KERNEL_GAP_PAGES * page <= fault < low:
+        return []
+    message = f"it touched {fault:#x}, {low - fault} bytes below its stack: the stack overflowed."
+    return [Finding(Severity.ERROR, "stack-overflow", message, thread.tid)]
 
 
 def _without_guard(context: Context, thread: Thread, guard: GuardRegion) -> list[Finding]:

@@ -22,6 +22,8 @@ from tinspect.model.stack import GuardRegion, SignalStack, StackBounds
 from tinspect.model.thread import Thread
 from tinspect.target.scan import WordScanner
 
+_FROM_SURE = (Confidence.HIGH, Confidence.MEDIUM, Confidence.LOW)
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -84,7 +86,7 @@ class _Judge:
                 return
         verdict, target = self._verdict(destination, candidate.value, with_name=origin is None)
         loan = self._loans.find(candidate, destination) if verdict is Verdict.LIVE and origin is None else None
-        is_weak = destination.live_from is None and destination.region is Region.STACK
+        doubts = tuple(self._doubts(destination, candidate.value))
         yield StackReference(
             from_tid=candidate.tid,
             place=candidate.place,
@@ -92,11 +94,22 @@ class _Judge:
             value=candidate.value,
             target=target,
             verdict=Verdict.DECLARED if loan is not None else verdict,
-            confidence=Confidence.LOW if is_weak else candidate.confidence,
-            reasons=(candidate.reason, *(("the stack pointer of its target is not known",) if is_weak else ())),
+            confidence=_weakest(candidate.confidence, *(confidence for confidence, _ in doubts)),
+            reasons=(candidate.reason, *(reason for _, reason in doubts)),
             scope=loan.scope if loan is not None else None,
             origin=origin,
         )
+
+    def _doubts(self, destination: Destination, value: int) -> Iterator[tuple[Confidence, str]]:
+        """Why the verdict may be wrong, and how sure it can be at most."""
+        if destination.live_from is None:
+            if destination.region is Region.STACK:
+                yield Confidence.LOW, "the stack pointer of its target is not known"
+            return
+        below = destination.live_from - value
+        if destination.live_from < destination.range.high and 0 < below <= self._context.snapshot.architecture.red_zone:
+            # A function that calls nothing may keep variables there without moving the stack pointer (psABI 3.2.2).
+            yield Confidence.MEDIUM, "right below the stack pointer, where the innermost function may keep variables"
 
     def _verdict(self, destination: Destination, value: int, with_name: bool) -> tuple[Verdict, ReferenceTarget]:
         region = destination.region.value
@@ -111,6 +124,10 @@ class _Judge:
             return Verdict.LIVE, ReferenceTarget(region)
         variable = self._names.in_frame(frame, value) if with_name else None
         return Verdict.LIVE, ReferenceTarget(region, frame.index, frame.function, value - frame.sp, variable)
+
+
+def _weakest(*confidences: Confidence) -> Confidence:
+    return max(confidences, key=_FROM_SURE.index)
 
 
 def _stays(candidate: Candidate, destination: Destination) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tinspect.analyses.context import Context
+from tinspect.analyses.guards import KERNEL_GAP_PAGES
 from tinspect.model.address import AddressRange
 from tinspect.model.gap import Gap
 from tinspect.model.source import Source
@@ -110,7 +111,7 @@ def _use_of(
     touched: TouchedPages | None,
 ) -> StackUse:
     area = bounds.range
-    running_on = _running_on(thread, area, signal_stack)
+    running_on = _running_on(thread, _with_guard(context, thread, area), signal_stack)
     sp, used_source = _own_stack_pointer(context, thread, area, running_on)
     used = area.high - sp if sp is not None else None
     if touched is not None:
@@ -129,6 +130,16 @@ def _use_of(
     )
 
 
+def _with_guard(context: Context, thread: Thread, area: AddressRange) -> AddressRange:
+    """The stack and the guard below it, where sp still is a stack pointer of this stack: one that ran over its end."""
+    descriptor = context.descriptor(thread)
+    guard = descriptor.guard if descriptor is not None else None
+    if guard is not None and guard.high == area.low:
+        return AddressRange(guard.low, area.high)
+    gap = KERNEL_GAP_PAGES * context.snapshot.architecture.page_size if thread.is_main else 0
+    return AddressRange(max(area.low - gap, 0), area.high)
+
+
 def _running_on(thread: Thread, area: AddressRange, signal_stack: SignalStack | None) -> RunningOn:
     if thread.registers is None:
         return RunningOn.UNKNOWN
@@ -143,9 +154,10 @@ def _running_on(thread: Thread, area: AddressRange, signal_stack: SignalStack | 
 def _own_stack_pointer(
     context: Context, thread: Thread, area: AddressRange, running_on: RunningOn
 ) -> tuple[int | None, Source]:
-    """sp on the thread's own stack: its register, or the frame it left when it switched to another stack."""
+    """sp on the thread's own stack: its register (the stack's end, where it ran over that), or the frame it left when it switched to
+    another stack."""
     if running_on is RunningOn.STACK and thread.registers is not None:
-        return thread.registers.sp, Source.REGISTERS
+        return max(thread.registers.sp, area.low), Source.REGISTERS
     call_stack = context.call_stacks.get(thread.tid)
     for frame in call_stack.frames if call_stack else ():
         if frame.index > 0 and area.low <= frame.sp <= area.high:

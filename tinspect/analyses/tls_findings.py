@@ -6,24 +6,33 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
 from tinspect.analyses.context import Context
+from tinspect.analyses.reference_targets import without
 from tinspect.analyses.value_words import Place, ValueWords
+from tinspect.model.address import AddressRange, merged
 from tinspect.model.report import Finding, Severity
 from tinspect.model.tls import TlsKey, TlsSlot
+from tinspect.target.scan import WordScanner
 
 _NEARLY_FULL = 7 / 8
 _NAMED_MODULES = 4
+_VALUES_SEARCHED = 16  # a scan compares every word with each of them
 _ALLOCATED = (Place.HEAP, Place.ANONYMOUS)
 
 
 def analyze(
-    context: Context, keys: tuple[TlsKey, ...], slots: Mapping[int, tuple[TlsSlot, ...]]
+    context: Context,
+    keys: tuple[TlsKey, ...],
+    slots: Mapping[int, tuple[TlsSlot, ...]],
+    scanner: WordScanner | None = None,
 ) -> tuple[Finding, ...]:
-    """Destructors that are gone, a table that is nearly full, and values that nobody frees."""
+    """Destructors that are gone, a table that is nearly full, and with ``scanner`` values that nobody can free: programs free what is
+    in keys without destructors themselves, which shows in the pointers they keep to it."""
     holders: dict[int, dict[int, int]] = defaultdict(dict)
     for tid, values in slots.items():
         for slot in values:
             holders[slot.key][tid] = slot.value
-    return (*_lost_destructors(keys, holders), *_nearly_full(context, keys), *_leaks(context, keys, holders))
+    leaks = _leaks(context, keys, holders, scanner) if scanner is not None else ()
+    return (*_lost_destructors(keys, holders), *_nearly_full(context, keys), *leaks)
 
 
 def _lost_destructors(keys: tuple[TlsKey, ...], holders: Mapping[int, Mapping[int, int]]) -> Iterator[Finding]:
@@ -62,9 +71,11 @@ def _holder(key: TlsKey) -> str:
     return key.module.rpartition("/")[2] if key.module else "unknown"
 
 
-def _leaks(context: Context, keys: tuple[TlsKey, ...], holders: Mapping[int, Mapping[int, int]]) -> Iterator[Finding]:
-    """Allocated memory in a key without a destructor. A pointer that threads share is no thread's own, and the main thread's
-    values live as long as the process."""
+def _leaks(
+    context: Context, keys: tuple[TlsKey, ...], holders: Mapping[int, Mapping[int, int]], scanner: WordScanner
+) -> Iterator[Finding]:
+    """Allocated memory in a key without a destructor, to which nothing else points. A pointer that threads share is no thread's own,
+    and the main thread's values live as long as the process."""
     words = ValueWords(context)
     main = {thread.tid for thread in context.snapshot.threads if thread.is_main}
     for key in keys:
@@ -72,14 +83,33 @@ def _leaks(context: Context, keys: tuple[TlsKey, ...], holders: Mapping[int, Map
             continue
         values = holders.get(key.key, {})
         times = Counter(values.values())
-        lost = [
+        own = [
             tid
             for tid, value in values.items()
             if tid not in main and times[value] == 1 and words.place(value, tid)[0] in _ALLOCATED
-        ]
+        ][:_VALUES_SEARCHED]
+        kept = _pointed_to(context, scanner, {values[tid] for tid in own})
+        lost = [tid for tid in own if values[tid] not in kept]
         if lost:
             message = (
-                f"key {key.key} has no destructor, and {_threads(len(lost))} allocated memory in it: "
-                "it is lost when the thread ends, unless the program frees it itself."
+                f"key {key.key} has no destructor, and {_threads(len(lost))} allocated memory in it to which nothing in heap and "
+                "static data points: it is lost when the thread ends, unless the thread itself frees it."
             )
             yield Finding(Severity.NOTE, "tls-value-leak", message, lost[0] if len(lost) == 1 else None)
+
+
+def _pointed_to(context: Context, scanner: WordScanner, values: set[int]) -> set[int]:
+    """Those of ``values`` that some writable word outside the threads' stacks, where the keys' own slots are, holds."""
+    if not values:
+        return set()
+    threads = context.libc_threads
+    stacks = [area for entry in threads.descriptors.values() if (area := entry.stack_block) is not None]
+    taken = merged([*stacks, *(cached.range for cached in threads.cached)])
+    sources = [
+        part
+        for mapping in context.snapshot.mappings
+        if mapping.is_writable and mapping.is_readable
+        for part in without(mapping.range, taken)
+    ]
+    wanted = [AddressRange.sized(value, 1) for value in sorted(values)]
+    return {value for _, value in scanner.scan(sources, wanted)}

@@ -19,13 +19,14 @@ from tinspect.backends.core_threads import build_threads
 from tinspect.backends.coredumpctl import open_by_coredumpctl
 from tinspect.backends.loaded_image import image_from_memory
 from tinspect.backends.modules import find_modules
-from tinspect.errors import MemoryUnreadable, UsageError
+from tinspect.errors import MemoryUnreadable, TargetNotFound, UsageError
 from tinspect.formats import auxv as aux
 from tinspect.formats.snapshot_note import SnapshotNote
 from tinspect.model.gap import Gap
 from tinspect.model.mapping import MappingTable
 from tinspect.model.module import ModuleTable
 from tinspect.model.thread import Thread
+from tinspect.symbols.debug_files import open_mapped as open_image_file
 from tinspect.target.memory import MemoryReader, read_c_string
 from tinspect.target.plan import CapturePlan
 from tinspect.target.scan import ReaderScanner
@@ -90,6 +91,8 @@ def _open_in_order(core: str | Path | BinaryIO, executable: Path | None) -> tupl
     file = _open(core)
     try:
         if is_core(file):
+            if executable is not None and not executable.is_file():
+                raise TargetNotFound(f"There is no program {executable}.", "Leave it out: the core names its own.")
             return file, executable
     except BaseException:
         file.close()
@@ -134,6 +137,7 @@ def _build_snapshot(image: CoreImage, executable: Path | None, sysroot: Path | N
         *image.gaps,
         *thread_gaps,
         *_folded(files.gaps),
+        *_unused(executable, modules, files),
         *_stack_gaps(threads, mappings, memory),
         *(note.gaps if note else ()),
     )
@@ -159,6 +163,20 @@ def _folded(gaps: tuple[Gap, ...]) -> tuple[Gap, ...]:
     if len(gaps) <= _GAP_LIMIT:
         return gaps
     return (*gaps[:_GAP_LIMIT], Gap(gaps[0].what, f"{len(gaps) - _GAP_LIMIT:,} more files are missing or do not fit."))
+
+
+def _unused(executable: Path | None, modules: ModuleTable, files: module_files.FoundModuleFiles) -> tuple[Gap, ...]:
+    """Said of a program that its user named and that did not run, when the one that ran was found without it."""
+    main = modules.main
+    image = open_image_file(executable) if executable is not None else None
+    if main is None or not main.build_id or image is None or files.open_image(main) is None:
+        return ()
+    build_id = module_files.elf_build_id(image)
+    if build_id == main.build_id:
+        return ()
+    what = "is no ELF file" if build_id is None else f"has build id {build_id or 'none'}"
+    why = f"{executable} is not the program of this core, and was not used: it {what}; {main.path} has {main.build_id}."
+    return (Gap("modules", why),)
 
 
 def _finders(executable: Path | None, sysroot: Path | None) -> Iterable[module_files.Finder]:

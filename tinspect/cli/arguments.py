@@ -40,14 +40,18 @@ class Parser(argparse.ArgumentParser):
 
 def process_id(text: str) -> int:
     """A pid from its digits."""
+    return _number(text, "process")
+
+
+def _number(text: str, whose: str) -> int:
     if not (text.isascii() and text.isdigit()) or not 0 < int(text[:12]) < 1 << 31:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a process id")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a {whose} id")
     return int(text)
 
 
 def thread_ids(text: str) -> frozenset[int]:
     """Thread ids, separated by commas."""
-    return frozenset(process_id(part) for part in text.split(","))
+    return frozenset(_number(part, "thread") for part in text.split(","))
 
 
 def section_names(text: str) -> frozenset[str]:
@@ -90,7 +94,11 @@ def add_look_arguments(parser: argparse.ArgumentParser) -> None:
         "--tid", metavar="TID", type=thread_ids, action="append", help="only these threads, by commas; may be repeated"
     )
     group.add_argument("--every-thread", action="store_true", help="a row for each thread, however alike many are")
-    group.add_argument("--frames", action="store_true", help="the threads section with call stacks, alike ones shared")
+    group.add_argument(
+        "--frames",
+        action="store_true",
+        help="the threads section with call stacks, alike ones shared; of threads chosen by --tid with lines of source",
+    )
     group.add_argument("--libc-refs", action="store_true", help="also the references that libc itself keeps")
 
 

@@ -13,7 +13,11 @@ def write_whole(path: str, text: str) -> None:
     if target.exists() and not target.is_file():
         target.write_text(text, encoding="utf-8")
         return
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as problem:
+        problem.filename = path  # the name its user knows
+        raise
     try:
         with open(handle, "w", encoding="utf-8") as file:
             file.write(text)

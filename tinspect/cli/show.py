@@ -35,7 +35,7 @@ def show_report(
 
         terminal = context.terminal(arguments)
         tables = report_tables(report, sections, view_options(arguments))
-        terminal.write(report_lines(report, tables, terminal))
+        terminal.write(report_lines(report, tables, terminal, sections))
     return report_status(report)
 
 
@@ -44,12 +44,14 @@ def report_status(report: ProcessReport) -> int:
     return GAPS if report.incomplete else COMPLETE
 
 
-def report_lines(report: ProcessReport, tables: Iterable[Table], terminal: Terminal) -> Iterator[Line]:
+def report_lines(
+    report: ProcessReport, tables: Iterable[Table], terminal: Terminal, sections: Collection[Section]
+) -> Iterator[Line]:
     """The summary, the tables, and what the colours mean."""
     from tinspect.views.ascii import ascii_line
     from tinspect.views.summary import summary_lines
 
-    for line in summary_lines(report):
+    for line in summary_lines(report, sections):
         yield line if terminal.unicode else ascii_line(line)
     yield from tables_lines(tables, terminal)
     if terminal.colour:

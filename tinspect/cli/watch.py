@@ -66,7 +66,8 @@ def _watch_in_place(arguments: argparse.Namespace, options: AttachOptions, conte
     with _screen(terminal) as draw:
         for report in _reports(arguments, options, context):
             now = report_tables(report, options.sections, view)
-            draw(list(report_lines(report, mark_changes(before, now) if before else now, terminal)))
+            marked = mark_changes(before, now) if before else now
+            draw(list(report_lines(report, marked, terminal, options.sections)))
             before, status = now, report_status(report)
     context.say(f"process {arguments.pid} has ended.")
     return status

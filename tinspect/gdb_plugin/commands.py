@@ -23,8 +23,10 @@ class Prefix(gdb.Command):
     def __init__(self) -> None:
         super().__init__("tinspect", gdb.COMMAND_STATUS, gdb.COMPLETE_NONE, True)
 
-    def invoke(self, _argument: str, _from_tty: bool) -> None:
+    def invoke(self, argument: str, _from_tty: bool) -> None:
         """Without a subcommand: the list of them."""
+        if argument.strip():
+            raise gdb.GdbError(f'Undefined tinspect command: "{argument.split(maxsplit=1)[0]}". Try "help tinspect".')
         gdb.execute("help tinspect")
 
 

@@ -133,6 +133,11 @@ class TypeReader(ItaniumReader):
             return self.literal()
         if code[:1] == "T":
             return self.template_parameter().text
+        if (
+            code == "sp" and self.peek(3) == "spT"
+        ):  # of other expressions than a pack itself, each member would have its own
+            self.position += 2
+            return self.template_parameter().text
         if self.eat("adL_Z"):
             return self._address_of()
         if self.eat("sr"):

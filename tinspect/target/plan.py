@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 
 from tinspect.model.address import AddressRange
@@ -78,7 +78,7 @@ class CapturePlan:
     thread_chains: tuple[ThreadChain, ...] = ()
     register_pointers: tuple[tuple[str, int, int], ...] = ()
     stack_rule: StackRule | None = None
-    stack_cap: int = field(default=8 << 20)
+    stack_cap: int = 9 << 20  # bytes: a stack of the usual 8 MiB, and what of its guard an overflow has reached
 
     def __add__(self, other: CapturePlan) -> CapturePlan:
         return CapturePlan(

@@ -41,12 +41,17 @@ def signal_words(crash: Crash) -> str:
     return words + (f" at {address_words(crash.address)}" if crash.address is not None else "")
 
 
+def _verdict_words(crash: Crash) -> str:
+    """ "null-dereference: Thread 7 …"; where the signal has no verdict of its own, the sentence alone."""
+    return crash.message if crash.verdict == "unknown" else f"{crash.verdict}: {crash.message}"
+
+
 def verdict_table(report: ProcessReport, crash: Crash) -> Table:
     """What happened, to whom, by which signal."""
     entry = report.thread(crash.tid)
     name = f" {entry.thread.name}" if entry else ""
     facts = (
-        ("verdict", Cell(f"{crash.verdict}: {crash.message}", Role.ERROR)),
+        ("verdict", Cell(_verdict_words(crash), Role.ERROR)),
         ("thread", Cell(f"{crash.tid}{name}", Role.NAME)),
         ("signal", Cell(signal_words(crash))),
     )

@@ -9,7 +9,7 @@ from itertools import groupby
 from tinspect.model.frame import CallStack, Frame, FrameSource
 from tinspect.model.report import ProcessReport, ThreadReport
 from tinspect.views.grouping import grouped, name_cell, tids_cell
-from tinspect.views.table import NOTHING, Align, Cell, Column, Role, Row, Table
+from tinspect.views.table import NOTHING, Align, Cell, Column, Role, Row, Table, without_empty_columns
 from tinspect.views.words import address_cell, file_name, frame_words, size_cell
 
 _COLUMNS = (
@@ -31,7 +31,7 @@ def frames_table(call_stack: CallStack, title: str = "Call stack") -> Table:
     """One row a frame, innermost first. Functions inlined into a frame stand before it; of a recursion the first frames alone."""
     rows = tuple(row for run in _recursions(call_stack.frames) for row in _run_rows(run))
     notes = () if call_stack.complete else (f"Not complete: {call_stack.ended}.",)
-    return Table("frames", title, _COLUMNS, rows, "no frames", notes)
+    return without_empty_columns(Table("frames", title, _COLUMNS, rows, "no frames", notes), ("place",))
 
 
 def frames_tables(report: ProcessReport) -> tuple[Table, ...]:

@@ -31,7 +31,7 @@ def html_page(
     ordered = [*urgent, *(table for table in tables if table.name not in _URGENT)]
     shown = [_section(f"table-{number}", table.title, _table(table)) for number, table in enumerate(ordered)]
     parts = [*shown[: len(urgent)], *_drawings(report, sections, options), *shown[len(urgent) :]]
-    first, *rest = summary_lines(report)
+    first, *rest = summary_lines(report, sections)
     name = inert("".join(span.text for span in first).strip())
     return "\n".join(
         (

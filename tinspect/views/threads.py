@@ -157,9 +157,11 @@ def _capture_cell(exactness: Exactness) -> Cell:
 
 
 def threads_summary(report: ProcessReport) -> str:
-    """How many threads in which states: "12 threads: 11 sleeping, 1 running"."""
+    """How many threads in which states: "12 threads: 11 sleeping, 1 running"; the number alone where no state is known."""
     counts: dict[str, int] = {}
     for entry in report.threads:
         counts[entry.thread.state] = counts.get(entry.thread.state, 0) + 1
+    if set(counts) == {"unknown"}:
+        counts = {}
     states = ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items(), key=lambda item: -item[1]))
     return f"{count_words(len(report.threads), 'thread')}{': ' if states else ''}{states}"

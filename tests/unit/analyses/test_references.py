@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tinspect.analyses import reference_findings
@@ -44,32 +46,55 @@ def reference(
 def test_a_dangling_pointer_is_as_bad_as_its_use_is_sure(
     place: ReferenceSource, confidence: Confidence, severity: Severity
 ) -> None:
-    (finding,) = reference_findings.analyze([reference(place, Verdict.DANGLING_FRAME, confidence)])
+    (finding,) = reference_findings.analyze([reference(place, Verdict.DANGLING_FRAME, confidence)], False)
     assert (finding.severity, finding.code, finding.tid) == (severity, "dangling-frame", 2)
 
 
 def test_one_pointer_in_two_places_is_one_finding_of_the_worse() -> None:
     found = [reference(place, Verdict.DANGLING_FRAME, Confidence.HIGH) for place in (SLOT, REGISTER)]
-    (finding,) = reference_findings.analyze(found)
+    (finding,) = reference_findings.analyze(found, False)
     assert finding.severity is Severity.ERROR
     assert "and 1 more" in finding.message
 
 
 def test_doubtful_words_are_counted_by_thread_and_code() -> None:
     found = [reference(SLOT, Verdict.DANGLING_FRAME, Confidence.LOW, value=value) for value in (1, 2, 3)]
-    (finding,) = reference_findings.analyze(found)
+    (finding,) = reference_findings.analyze(found, False)
     assert finding.message.startswith("3 words ")
+
+
+def test_stack_words_of_no_frame_are_rows_alone() -> None:
+    place = ReferenceSource(PlaceKind.STACK, 0x7000)
+    assert reference_findings.analyze([reference(place, Verdict.DANGLING_FRAME, Confidence.LOW)], False) == ()
 
 
 @pytest.mark.parametrize("verdict", list(Verdict))
 def test_libc_s_own_words_are_no_finding(verdict: Verdict) -> None:
-    assert reference_findings.analyze([reference(REGISTER, verdict, Confidence.HIGH, "pthread_t")]) == ()
+    assert reference_findings.analyze([reference(REGISTER, verdict, Confidence.HIGH, "pthread_t")], False) == ()
 
 
 def test_declared_references_are_no_finding_and_live_ones_a_note() -> None:
-    assert reference_findings.analyze([reference(SLOT, Verdict.DECLARED, Confidence.HIGH)]) == ()
-    (finding,) = reference_findings.analyze([reference(SLOT, Verdict.LIVE, Confidence.HIGH)])
+    assert reference_findings.analyze([reference(SLOT, Verdict.DECLARED, Confidence.HIGH)], False) == ()
+    (finding,) = reference_findings.analyze([reference(SLOT, Verdict.LIVE, Confidence.HIGH)], False)
     assert (finding.severity, finding.code) == (Severity.NOTE, "undeclared-reference")
+    assert "loan" not in finding.message
+    (finding,) = reference_findings.analyze([reference(SLOT, Verdict.LIVE, Confidence.HIGH)], True)
+    assert "covered by no loan" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("targets", "words"),
+    [
+        ((1,), "2 references into the stack of thread 1: safe only while that frame outlives"),
+        ((1, 3), "4 references into the stacks of threads 1 and 3: safe only while those frames outlive"),
+        ((1, 3, 4), "6 references into the stacks of threads 1, 3 and 4: safe"),
+        ((1, 3, 4, 5, 6), "10 references into the stacks of threads 1, 3, 4 and 2 more: safe"),
+    ],
+)
+def test_one_note_tells_of_all_that_a_thread_points_into(targets: tuple[int, ...], words: str) -> None:
+    live = reference(SLOT, Verdict.LIVE, Confidence.HIGH)
+    (finding,) = reference_findings.analyze([replace(live, to_tid=tid) for tid in targets * 2], False)
+    assert finding.message.startswith(words)
 
 
 def test_frames_by_address() -> None:

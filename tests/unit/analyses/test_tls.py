@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.made_up_process import (
     ARENA,
     CACHED,
@@ -23,12 +25,14 @@ from tinspect.model.report import Severity
 from tinspect.model.source import Source
 from tinspect.model.tls import TlsBlock, TlsKey, TlsSlot
 from tinspect.target.memory import SegmentMemory
+from tinspect.target.scan import ReaderScanner
 
 
-def findings(libc: MadeUpLibc) -> list[tuple[Severity, str]]:
-    ground = made_up_context(libc)
+def findings(libc: MadeUpLibc, memory: SegmentMemory | None = None) -> list[tuple[Severity, str]]:
+    ground = made_up_context(libc, memory)
     keys, slots, _ = tls_keys.analyze(ground)
-    return [(found.severity, found.code) for found in tls_findings.analyze(ground, keys, slots)]
+    scanner = ReaderScanner(ground.snapshot.memory)
+    return [(found.severity, found.code) for found in tls_findings.analyze(ground, keys, slots, scanner)]
 
 
 def test_values_in_words() -> None:
@@ -88,6 +92,20 @@ def test_values_that_nobody_frees() -> None:
     assert findings(MadeUpLibc((key,), {1: {0: HEAP.low}})) == []  # lives as long as the process
     assert findings(MadeUpLibc((key,), {2: {0: 5}, 3: {0: STACKS[3].low}, 4: {0: DATA.low}})) == []
     assert findings(MadeUpLibc((TlsKey(0, 1, 0x40_1000),), {2: {0: HEAP.low}})) == []
+
+
+@pytest.mark.parametrize(("place", "is_kept"), [(HEAP.low + 64, True), (DATA.low, True), (STACKS[2].low + 64, False)])
+def test_values_that_the_program_keeps_track_of_are_no_leak(place: int, is_kept: bool) -> None:
+    """CPython links its thread states, and frees them itself; the stack is where the slot of the key is."""
+    libc = MadeUpLibc((TlsKey(0, 1, 0),), {2: {0: HEAP.low}})
+    memory = SegmentMemory([(place, HEAP.low.to_bytes(8, "little"))])
+    assert findings(libc, memory) == ([] if is_kept else [(Severity.NOTE, "tls-value-leak")])
+
+
+def test_without_a_search_nothing_is_called_a_leak() -> None:
+    ground = made_up_context(MadeUpLibc((TlsKey(0, 1, 0),), {2: {0: HEAP.low}}))
+    keys, slots, _ = tls_keys.analyze(ground)
+    assert tls_findings.analyze(ground, keys, slots) == ()
 
 
 def test_variables_of_blocks() -> None:

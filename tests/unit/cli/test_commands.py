@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import stat
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -331,3 +333,28 @@ def test_ctrl_c(tinspect: CommandLine) -> None:
     tinspect.session.reports = [KeyboardInterrupt()]
     outcome = tinspect.run("attach", "1")
     assert outcome == type(outcome)(130, "", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("core", "app."), ["app.core"]),
+        (("core", "app.core", "app."), ["app.core"]),
+        (("whatis", "app."), ["app.core"]),
+        (("tui", "--sysroot", "fol"), ["folder"]),
+        (("report", "app.core", "--html", "app."), ["app.core"]),
+        (("run", "--", "app."), ["app.core"]),
+        (("gdb", "app."), ["app.core"]),
+    ],
+)
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_files_are_completed(
+    tinspect: CommandLine, tmp_path: Path, words: tuple[str, ...], expected: list[str]
+) -> None:
+    (tmp_path / "app.core").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "script").write_text(tinspect.run("completion", "bash").output)
+    line = " ".join(("tinspect", *words))
+    asking = f'source ./script; COMP_WORDS=({line}); COMP_CWORD={len(words)}; _shtab_tinspect; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    done = subprocess.run(["bash", "--norc", "-c", asking], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == expected

@@ -89,4 +89,7 @@ def test_files_are_whole_or_not_there(tmp_path: Path) -> None:
         write_whole(str(target), "\udcff")
     assert target.read_text() == "two"
     assert list(tmp_path.iterdir()) == [target]
+    with pytest.raises(FileNotFoundError) as caught:
+        write_whole(str(tmp_path / "no" / "page.html"), "one")
+    assert caught.value.filename == str(tmp_path / "no" / "page.html")
     write_whole("/dev/null", "gone")

@@ -28,6 +28,16 @@ def test_version() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"tinspect {VERSION}\n", "")
 
 
+@pytest.mark.parametrize("closing", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_lead_nowhere(closing: str) -> None:
+    """What is opened then must not take their numbers, nor the words for a stream that is not there end in a traceback."""
+    script = f'"$0" -m tinspect completion bash {closing}'
+    done = subprocess.run(
+        ["sh", "-c", script, sys.executable], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("command", [command.NAME for command in COMMANDS])
 def test_help_of_every_command(command: str) -> None:
     done = run(command, "--help", COLUMNS="80")
@@ -49,7 +59,7 @@ def test_help_of_every_command(command: str) -> None:
         (("attach", "1", "--onl", "stacks"), "--onl"),
         (("attach", "1", "--only", "stack"), "there is no section 'stack'"),
         (("attach", "1", "--only", ""), "there is no section ''"),
-        (("attach", "1", "--tid", "x"), "'x' is not a process id"),
+        (("attach", "1", "--tid", "x"), "'x' is not a thread id"),
         (("attach", "1", "--watch", "0"), "'0' is not a positive number of seconds"),
         (("attach", "1", "--watch", "nan"), "'nan' is not a positive number of seconds"),
         (("attach", "1", "--altstack", "magic"), "magic"),

@@ -107,6 +107,7 @@ def test_any_bytes_are_shown(name: bytes) -> None:
 
 
 CPP = [
+    "_ZNSt6thread8_InvokerISt5tupleIJPFviEiEEE9_M_invokeIJLm0ELm1EEEEvSt12_Index_tupleIJXspT_EEE",
     "_Z1fv",
     "_Z3fooIiEvT_",
     "_ZN1A1BC2ERKS0_",

@@ -8,6 +8,7 @@ from typing import Any
 from tests.unit.reports import TARGET, crowd, sample_report, thread_report
 from tinspect.model.address import AddressRange
 from tinspect.model.doctor import CheckState, DoctorCheck
+from tinspect.model.frame import CallStack, Frame, FrameSource
 from tinspect.model.lock import Lock
 from tinspect.model.options import Section
 from tinspect.model.report import ProcessReport, ThreadReport
@@ -18,7 +19,7 @@ from tinspect.model.whatis import AddressKind, WhatIs
 from tinspect.views.crash import crash_tables
 from tinspect.views.doctor import doctor_table
 from tinspect.views.findings import findings_table, incomplete_table
-from tinspect.views.frames import frames_tables
+from tinspect.views.frames import frames_table, frames_tables
 from tinspect.views.grouping import thread_groups
 from tinspect.views.guards import guards_table
 from tinspect.views.layout import table_lines
@@ -198,6 +199,20 @@ def test_crash() -> None:
     assert texts(frames, "function") == ["futex_wait+0x12", "spin (inlined)", "worker+0x34", "?"]
     assert texts(code, "mark") == ["→"]
     assert crash_tables(replace(sample_report(), crash=None)) == ()
+
+
+def test_a_signal_without_a_verdict_of_its_own_is_a_sentence_alone() -> None:
+    report = sample_report()
+    assert report.crash
+    unnamed = replace(report.crash, verdict="unknown", message="Thread 7 got SIGUSR1: sent by kill.")
+    verdict, *_ = crash_tables(replace(report, crash=unnamed))
+    assert texts(verdict, "value")[0] == "Thread 7 got SIGUSR1: sent by kill."
+
+
+def test_lines_of_source_have_a_column_where_they_are_known() -> None:
+    frame = Frame(0, 0x1000, 0x7000, 0x7010, FrameSource.REGISTERS, "work", 4)
+    assert frames_table(CallStack(7, (frame,))).column("place") is None
+    assert texts(frames_table(CallStack(7, (replace(frame, file="a.c", line=3),))), "place") == ["a.c:3"]
     assert report_tables(sample_report(), (Section.STACKS,))[0].name == "crash"
 
 
@@ -230,6 +245,21 @@ def test_summary() -> None:
         "4 threads: 2 sleeping, 1 running, 1 unknown\n"
         "findings: 1 error, 1 note; not learnt: 2 gaps; stood still for 812 µs\n"
     )
+
+
+def test_summary_claims_nothing_that_nobody_looked_for() -> None:
+    report = replace(sample_report(), findings=(), incomplete=())
+    assert "findings: none" in plain_text(summary_lines(report))
+    assert "findings" not in plain_text(summary_lines(report, frozenset({Section.STACKS})))
+    assert "findings: 1 error" in plain_text(summary_lines(sample_report(), frozenset({Section.STACKS})))
+    passive = replace(report, target=replace(report.target, kind="passive", pause_us=0))
+    assert "stood still" not in plain_text(summary_lines(passive))
+
+
+def test_summary_of_a_core_that_keeps_no_states() -> None:
+    report = sample_report()
+    threads = tuple(replace(entry, thread=replace(entry.thread, state="unknown")) for entry in report.threads)
+    assert plain_text(summary_lines(replace(report, threads=threads))).splitlines()[1] == "4 threads"
 
 
 def test_ten_thousand_threads_take_no_time() -> None:

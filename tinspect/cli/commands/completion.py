@@ -12,6 +12,7 @@ DESCRIPTION = (
     "Prints the completion script. For bash: tinspect completion bash > "
     "~/.local/share/bash-completion/completions/tinspect; for zsh: into a file _tinspect in a directory of $fpath."
 )
+_FILES = frozenset({"CORE", "EXE", "TARGET", "FILE", "-- CMD [ARG...]", "[GDB ARG...]"})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,5 +26,21 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
 
     from tinspect.cli.parser import build_parser
 
-    context.output.write(shtab.complete(build_parser(), arguments.shell) + "\n")
+    parser = build_parser()
+    _name_files(parser)
+    context.output.write(shtab.complete(parser, arguments.shell) + "\n")
     return 0
+
+
+def _name_files(parser: argparse.ArgumentParser) -> None:
+    """Has file names completed where the command line takes them."""
+    import shtab
+
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for subparser in action.choices.values():
+                _name_files(subparser)
+        elif action.metavar in _FILES:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
+        elif action.metavar == "DIR":
+            action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]

@@ -14,6 +14,7 @@
 #define FOREIGN_CAP (1ULL << 20)   /* of a stack that no descriptor names: its mapping may be a heap */
 #define IDLE_SPAN (1ULL << 30)     /* of an idle stack looked through for touched pages, from its top */
 #define LARGEST_STACK (1ULL << 40) /* a descriptor that tells more is no descriptor */
+#define OVERRUN (1ULL << 20)       /* the gap the kernel keeps below a stack that grows (mm/mmap.c, 256 pages) */
 
 /* One stack, or the rest of one: a run of ranges in `work.ranges`. */
 struct part {
@@ -62,12 +63,13 @@ static void end_part(struct work *work)
     }
 }
 
-/* The stack a thread runs on, from the red zone below sp up to `top`. `inferred`: `top` is a mapping's end, not a
- * stack's. */
+/* The stack a thread runs on, from the red zone below sp up to `top`; all of it when sp has run over its end.
+ * `inferred`: `top` is a mapping's end, not a stack's. */
 static int add_running(struct work *work, const struct ti_thread *thread, struct ti_range stack, uint64_t cap,
                        bool inferred)
 {
-    uint64_t red_zone = work->sources->plan->red_zone, sp = thread->sp, high = stack.high;
+    uint64_t red_zone = work->sources->plan->red_zone, high = stack.high;
+    uint64_t sp = thread->sp > stack.low ? thread->sp : stack.low;
     uint64_t low = sp - stack.low > red_zone ? sp - red_zone : stack.low;
     int error = begin_part(work, thread, &low, &high, cap, false);
     uint64_t page_of_sp = sp & ~(TI_PAGE - 1);
@@ -131,6 +133,15 @@ static const struct ti_range *find_mapping(struct work *work, uint64_t address)
     return mapping ? mapping : ti_maps_find(&work->fresh_mappings, address);
 }
 
+/* The mapping an sp that points to no memory has run over: the next one above, if no farther than the kernel's gap.
+ * Looked for in the mappings of the stop alone: the stack has grown since the others were read. */
+static const struct ti_range *find_overrun(const struct work *work, uint64_t sp)
+{
+    size_t index = ti_ranges_search(work->fresh_mappings.items, work->fresh_mappings.count, sp);
+    const struct ti_range *above = &work->fresh_mappings.items[index];
+    return index < work->fresh_mappings.count && above->low - sp <= OVERRUN ? above : NULL;
+}
+
 static int add_thread(struct work *work, const struct ti_thread *thread)
 {
     struct ti_range own;
@@ -145,11 +156,15 @@ static int add_thread(struct work *work, const struct ti_thread *thread)
     if (error) {
         return error;
     }
+    mapping = mapping || thread->sp == 0 ? mapping : find_overrun(work, thread->sp);
     if (!mapping) {
         return ti_gaps_add(work->gaps, TI_GAP_STACK, (uint64_t)thread->tid, 0);
     }
-    bool foreign = has_own && cap > FOREIGN_CAP;
-    return add_running(work, thread, *mapping, foreign ? FOREIGN_CAP : cap, true);
+    struct ti_range stack = *mapping;
+    if (has_own && thread->sp >= stack.low && stack.high - thread->sp > FOREIGN_CAP) {
+        stack.high = thread->sp + FOREIGN_CAP; /* no gap: what lies above may be any memory, a coroutine's heap */
+    }
+    return add_running(work, thread, stack, cap, true);
 }
 
 /* Cuts a part to `cap` bytes at the end that matters less. */
