@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from tinspect.arch import Architecture
@@ -28,6 +29,7 @@ from tinspect.backends.plan_reader import (
 from tinspect.backends.proc_files import ProcFiles
 from tinspect.backends.process_memory import ProcessScanner, UnchangingMemory
 from tinspect.backends.running_process import RunningProcess
+from tinspect.backends.slot_reader import read_slots
 from tinspect.backends.stopping import Stop, StopOptions, stop_and_copy
 from tinspect.errors import TargetLost, TargetRefused
 from tinspect.formats.signal_stack import signal_stack_of
@@ -37,6 +39,7 @@ from tinspect.model.registers import RegisterSet
 from tinspect.model.source import Source
 from tinspect.model.stack import SignalStack
 from tinspect.model.thread import Exactness, SyscallState, Thread
+from tinspect.native import _inspect
 from tinspect.target.memory import LayeredMemory, SegmentMemory
 from tinspect.target.plan import CapturePlan
 from tinspect.target.target import Snapshot
@@ -153,9 +156,10 @@ class PassiveBackend:
             settled, last, rounds = self._settle(plan)
             stopped = self._stop(plan, last.keys() - settled.keys())
             shared = joined(read_whole(process.pid, process_parts(plan, process.memory)))
+            slots = joined(read_slots(plan.slot_groups, partial(_inspect.read_ranges, process.pid)))
         except OSError as error:
             raise TargetLost(f"Process {process.pid} could not be read: {error.strerror}.") from None
-        captured = LayeredMemory([stopped.memory, *rounds, shared])
+        captured = LayeredMemory([slots, stopped.memory, *rounds, shared])
         threads = tuple(self._threads(settled, last, {thread.tid: thread for thread in stopped.threads}))
         busy = [thread.tid for thread in threads if thread.exactness is Exactness.TORN]
         stacks = {tid: sight.signal_stack for tid, sight in last.items() if sight.signal_stack is not None}
@@ -177,6 +181,7 @@ class PassiveBackend:
             signal_stacks=stacks,
             pause_us=stopped.pause_ns // 1000,
             gaps=(*self._missing, *stopped.gaps, *(_busy_gap(tid) for tid in busy), *pages.gaps),
+            stood_still=False,
         )
 
     def _settle(self, plan: CapturePlan) -> tuple[Mapping[int, Sight], Mapping[int, Sight], list[SegmentMemory]]:

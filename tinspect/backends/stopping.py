@@ -54,7 +54,7 @@ def _capture(process: RunningProcess, plan: CapturePlan, options: StopOptions) -
     try:
         return _inspect.capture(
             process.pid,
-            fixed=[(area.low, area.size) for area in plan.fixed],
+            fixed=[(area.low, area.size) for area in plan.standing],
             thread_relative=plan.thread_relative,
             thread_tables=[(t.offset, t.count, t.before, t.size - t.before, t.inner) for t in plan.thread_tables],
             lists=[(x.head, x.link_offset, x.record_offset, x.record_size, x.limit) for x in plan.lists],

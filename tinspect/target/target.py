@@ -131,6 +131,7 @@ class Snapshot:
     ``pages`` are the states of pages in and below the stacks (sorted by address), or None where the backend cannot know (cores,
     gdb remote). ``guard_flags_known`` is False on kernels that cannot show installed guards. ``signal_stacks`` holds what the
     backend itself could learn by tid (BPF, injection, notes). ``pause_us`` is how long the target stood still, in µs.
+    ``stood_still`` is False when threads ran while it was captured: what two of them say need not be of one moment.
     """
 
     kind: TargetKind
@@ -146,6 +147,7 @@ class Snapshot:
     signal_stacks: AbstractMapping[int, SignalStack] = field(default_factory=dict)
     pause_us: int | None = None
     gaps: tuple[Gap, ...] = ()
+    stood_still: bool = True
 
     def thread(self, tid: int) -> Thread | None:
         """The captured thread ``tid``, or None."""
