@@ -44,7 +44,7 @@ from tinspect.symbols.protocol import Symbolizer
 from tinspect.target.scan import WordScanner
 from tinspect.target.target import Snapshot
 
-_NO_LIBC = LibcInfo("none")
+_NO_LIBC, _UNKNOWN_LIBC = LibcInfo("none"), LibcInfo(None)
 _AT_MINSIGSTKSZ = 51  # linux/auxvec.h
 
 
@@ -229,9 +229,14 @@ def _target_info(snapshot: Snapshot, libc: Libc | None) -> TargetInfo:
         pid=snapshot.facts.pid,
         executable=snapshot.facts.executable,
         architecture=snapshot.architecture.name,
-        libc=libc.info if libc is not None else _NO_LIBC,
+        libc=libc.info if libc is not None else _without_libc(snapshot),
         pause_us=snapshot.pause_us,
     )
+
+
+def _without_libc(snapshot: Snapshot) -> LibcInfo:
+    """A libc that could not be understood is there, and named in a gap."""
+    return _UNKNOWN_LIBC if any(gap.what == "libc" for gap in snapshot.gaps) else _NO_LIBC
 
 
 # Gaps that only matter to whoever asked for their section; all others are told always.

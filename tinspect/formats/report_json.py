@@ -12,6 +12,7 @@ from tinspect.formats.json_codec import (
     BOOLEAN,
     BYTES,
     INTEGER,
+    KNOWN_TEXT,
     TEXT,
     Array,
     Json,
@@ -46,12 +47,12 @@ from tinspect.model.tls import TlsKey
 SCHEMA_NAME = "tinspect.report/1"
 
 
-_LIBC = plain(LibcInfo, name=TEXT, version=TEXT, layout_source=TEXT)
+_LIBC = plain(LibcInfo, name=Nullable(TEXT), version=Nullable(TEXT), layout_source=Nullable(TEXT))
 _TARGET = plain(
     TargetInfo,
     kind=TEXT,
     pid=Nullable(INTEGER),
-    executable=TEXT,
+    executable=KNOWN_TEXT,
     architecture=TEXT,
     libc=_LIBC,
     pause_us=Nullable(INTEGER),
@@ -157,7 +158,7 @@ _MODULE = ranged(
     name=TEXT,
     path=TEXT,
     load_bias=ADDRESS,
-    build_id=TEXT,
+    build_id=KNOWN_TEXT,
     is_main=BOOLEAN,
     is_vdso=BOOLEAN,
     deleted=BOOLEAN,

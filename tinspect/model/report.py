@@ -38,11 +38,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class LibcInfo:
-    """The target's libc: "glibc", "musl" or "none"; how its layout was learnt: "dwarf", "disassembly", "table" or ""."""
+    """The target's libc: "glibc", "musl" or "none"; how its layout was learnt: "dwarf", "disassembly" or "table". Unknown is None."""
 
-    name: str
-    version: str = ""
-    layout_source: str = ""
+    name: str | None
+    version: str | None = None
+    layout_source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ def libc_words(libc: LibcInfo) -> str:
     """ "glibc 2.36, layout by dwarf"."""
     version = f" {libc.version}" if libc.version else ""
     layout = f", layout by {libc.layout_source}" if libc.layout_source else ""
-    return f"{libc.name}{version}{layout}"
+    return f"{libc.name or '?'}{version}{layout}"
 
 
 def regions_table(report: ProcessReport, options: ViewOptions = DEFAULT_VIEW) -> Table:
