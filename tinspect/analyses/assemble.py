@@ -12,6 +12,7 @@ from tinspect.analyses import (
     reference_findings,
     regions,
     scopes,
+    signal_handlers,
     signal_stack_findings,
     signal_stacks,
     source_lines,
@@ -37,6 +38,7 @@ from tinspect.model.module import Module
 from tinspect.model.options import AttachOptions, Section
 from tinspect.model.reference import StackReference
 from tinspect.model.report import Finding, LibcInfo, ProcessLimits, ProcessReport, TargetInfo, ThreadReport
+from tinspect.model.signals import SignalHandler
 from tinspect.model.stack import GuardRegion, SignalStack
 from tinspect.model.thread import Thread
 from tinspect.model.tls import ThreadTls, TlsKey
@@ -97,6 +99,7 @@ def build_report(snapshot: Snapshot, tools: Tools, options: AttachOptions) -> Pr
         guards.analyze(context, measured.bounds),
         waits.analyze(context, runtime.by_tid),
     )
+    handlers = signal_handlers.analyze(context)
     tls = _tls(context, tools, options)
     references = _references(parts, tools, options)
     others = tuple(gap for gap in snapshot.gaps if gap.what != signal_stacks.WHAT)
@@ -112,9 +115,10 @@ def build_report(snapshot: Snapshot, tools: Tools, options: AttachOptions) -> Pr
         locks=locks.analyze(runtime.locks, parts.waits),
         cached_stacks=context.libc_threads.cached,
         regions=regions.analyze(context, measured.bounds, parts.guards, found),
-        findings=sort_findings((*_findings(parts), *tls.findings, *reference_findings.analyze(references))),
+        findings=sort_findings((*_findings(parts, handlers), *tls.findings, *reference_findings.analyze(references))),
         incomplete=_relevant(gaps, options),
         modules=tuple(snapshot.modules),
+        signal_handlers=handlers,
         crash=crash.analyze(context, measured.bounds, parts.guards),
         limits=ProcessLimits(
             snapshot.facts.stack_limit,
@@ -173,10 +177,11 @@ def _references(parts: _Parts, tools: Tools, options: AttachOptions) -> tuple[St
     return stack_references.analyze(parts.context, facts, names, tools.scanner if options.heap else None)
 
 
-def _findings(parts: _Parts) -> tuple[Finding, ...]:
+def _findings(parts: _Parts, handlers: tuple[SignalHandler, ...] | None) -> tuple[Finding, ...]:
     return (
         *stack_findings.analyze(parts.context, parts.stacks.bounds, parts.stacks.use, parts.guards),
         *signal_stack_findings.analyze(parts.context, parts.signal_stacks, parts.stacks.bounds),
+        *signal_stack_findings.find_missing(parts.context, parts.signal_stacks, handlers or ()),
         *parts.runtime.findings,
     )
 
@@ -242,6 +247,7 @@ def _without_libc(snapshot: Snapshot) -> LibcInfo:
 # Gaps that only matter to whoever asked for their section; all others are told always.
 _GAP_SECTIONS = {
     "sigaltstack": Section.ALTSTACKS,
+    "signal_handlers": Section.ALTSTACKS,
     "tls_values": Section.TLS,
     "tls_keys": Section.TLS,
     "tls": Section.TLS,

@@ -22,7 +22,7 @@ from tinspect.native import _inspect
 _BTF = "/sys/kernel/btf/vmlinux"
 _KERNEL_NOTES = Path("/sys/kernel/notes")
 # What offsets are kept; raised when btf_offsets asks for more than an older cache holds.
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
 _SEGMENT_MASK = 0xFFFF
 
 
@@ -46,7 +46,7 @@ class KernelTask:
 def read_kernel_tasks(pid: int, architecture: Architecture, *, registers: bool) -> tuple[KernelTask, ...]:
     """All threads of ``pid``. Raises TargetRefused, whose words say which right or kernel feature is missing."""
     try:
-        rows = _inspect.bpf_tasks(pid, _offsets(), registers)
+        rows = _inspect.bpf_tasks(pid, kernel_offsets(), registers)
     except OSError as error:
         raise _explain(error) from None
     return tuple(
@@ -86,8 +86,8 @@ def _explain(error: OSError) -> TargetRefused:
     return TargetRefused(f"The BPF task iterator does not work on this kernel: {error.strerror}.", "")
 
 
-def _offsets() -> dict[str, int]:
-    """The kernel's numbers, from the cache or from BTF. Raises OSError."""
+def kernel_offsets() -> dict[str, int]:
+    """What the iterator's programs need to know of this kernel, from the cache or from BTF. Raises OSError."""
     path = _cache_path()
     if path is not None:
         try:

@@ -44,6 +44,7 @@ class LiveBackend:
         process = self._process
         stop = stop_and_copy(process, plan, self._options)
         signal_stacks, altstack_gaps = self._signal_stacks.read(process, stop, plan.stack_rule)
+        handlers, handler_gaps = self._signal_stacks.read_handlers(process)
         areas = stack_areas(stop.threads, stop.memory, plan.stack_rule, process.mappings, signal_stacks.values())
         pages = read_page_runs(process.pid, areas)
         return Snapshot(
@@ -61,7 +62,8 @@ class LiveBackend:
             guard_flags_known=pages.shows_guards,
             signal_stacks=signal_stacks,
             pause_us=stop.pause_ns // 1000,
-            gaps=(*stop.gaps, *altstack_gaps, *pages.gaps),
+            gaps=(*stop.gaps, *altstack_gaps, *handler_gaps, *pages.gaps),
+            signal_handlers=handlers,
             stood_still=self._options.tids is None,
         )
 

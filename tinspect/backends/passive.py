@@ -15,6 +15,7 @@ from functools import partial
 from typing import Protocol
 
 from tinspect.arch import Architecture
+from tinspect.backends.kernel_actions import SignalHandlers, read_signal_handlers
 from tinspect.backends.kernel_tasks import read_kernel_tasks
 from tinspect.backends.page_runs import read_page_runs, stack_areas
 from tinspect.backends.plan_reader import (
@@ -66,6 +67,10 @@ class Observer(Protocol):
         """All threads now, by tid. Raises TargetRefused, TargetLost."""
         ...
 
+    def signal_handlers(self) -> SignalHandlers:
+        """The process's signal handlers, or None and why they could not be learnt."""
+        ...
+
 
 class KernelObserver:
     """By the BPF task iterator: all registers, thread pointers and alternate stacks."""
@@ -93,6 +98,10 @@ class KernelObserver:
             for task in read_kernel_tasks(self._pid, self._architecture, registers=True)
         }
 
+    def signal_handlers(self) -> SignalHandlers:
+        """See Observer."""
+        return read_signal_handlers(self._pid)
+
 
 class ProcObserver:
     """By /proc/PID/task/TID/syscall and status: pc, sp and the system call of threads that wait; no other register."""
@@ -104,6 +113,10 @@ class ProcObserver:
     def look(self) -> Mapping[int, Sight]:
         """See Observer."""
         return {tid: self._look_at(tid) for tid in self._proc.tids()}
+
+    def signal_handlers(self) -> SignalHandlers:
+        """See Observer."""
+        return None, ()
 
     def _look_at(self, tid: int) -> Sight:
         try:
@@ -165,6 +178,7 @@ class PassiveBackend:
         stacks = {tid: sight.signal_stack for tid, sight in last.items() if sight.signal_stack is not None}
         # Threads without a known thread pointer are found by libc's lists.
         listed = [Thread(0, thread_pointer=pointer) for pointer in list_pointers(plan, captured)]
+        handlers, handler_gaps = self._observer.signal_handlers()
         areas = stack_areas((*threads, *listed), captured, plan.stack_rule, process.mappings, stacks.values())
         pages = read_page_runs(process.pid, areas)
         return Snapshot(
@@ -180,7 +194,8 @@ class PassiveBackend:
             guard_flags_known=pages.shows_guards,
             signal_stacks=stacks,
             pause_us=stopped.pause_ns // 1000,
-            gaps=(*self._missing, *stopped.gaps, *(_busy_gap(tid) for tid in busy), *pages.gaps),
+            gaps=(*self._missing, *stopped.gaps, *(_busy_gap(tid) for tid in busy), *handler_gaps, *pages.gaps),
+            signal_handlers=handlers,
             stood_still=False,
         )
 

@@ -203,4 +203,5 @@ def _own_note(snapshot: Snapshot) -> SnapshotNote:
         signal_stacks=tuple(NotedSignalStack(tid, stack) for tid, stack in snapshot.signal_stacks.items()),
         pause_us=snapshot.pause_us,
         gaps=snapshot.gaps,
+        signal_handlers=snapshot.signal_handlers,
     )

@@ -40,6 +40,7 @@ from tinspect.model.reference import (
 )
 from tinspect.model.report import Finding, LibcInfo, MemoryRegion, ProcessLimits, ProcessReport, Severity, TargetInfo
 from tinspect.model.scope import Loan, Scope
+from tinspect.model.signals import SignalHandler
 from tinspect.model.source import Source
 from tinspect.model.stack import CachedStack
 from tinspect.model.tls import TlsKey
@@ -178,6 +179,15 @@ _CRASH = plain(
     message=TEXT,
     instructions=Array(_INSTRUCTION),
 )
+_SIGNAL_HANDLER = plain(
+    SignalHandler,
+    signal=INTEGER,
+    name=TEXT,
+    handler=ADDRESS,
+    symbol=Nullable(TEXT),
+    flags=Array(TEXT),
+    source=word(Source),
+)
 _FINDING = plain(Finding, severity=word(Severity), code=TEXT, tid=Nullable(INTEGER), message=TEXT)
 _GAP = plain(Gap, what=TEXT, tid=Nullable(INTEGER), why=TEXT)
 _REPORT: Record[ProcessReport] = plain(
@@ -193,6 +203,7 @@ _REPORT: Record[ProcessReport] = plain(
     regions=Array(_REGION),
     modules=Array(_MODULE),
     limits=_LIMITS,
+    signal_handlers=Nullable(Array(_SIGNAL_HANDLER)),
     findings=Array(_FINDING),
     incomplete=Array(_GAP),
 )
