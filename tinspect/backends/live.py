@@ -63,6 +63,7 @@ class LiveBackend:
             signal_stacks=signal_stacks,
             pause_us=stop.pause_ns // 1000,
             gaps=(*stop.gaps, *altstack_gaps, *handler_gaps, *pages.gaps),
+            vectors=stop.vectors,
             signal_handlers=handlers,
             stood_still=self._options.tids is None,
         )

@@ -94,6 +94,7 @@ class CapturePlan:
 
     ``register_pointers`` are (register, before, size): of every thread, ``size`` bytes from the register's value − ``before`` on are
     copied, where the target has touched them. ``slot_groups`` need care only where the target runs on while it is copied.
+    ``vectors`` asks for floating-point and vector registers, which a snapshot file keeps and no report needs.
     """
 
     fixed: tuple[AddressRange, ...] = ()
@@ -105,6 +106,7 @@ class CapturePlan:
     slot_groups: tuple[SlotGroup, ...] = ()
     stack_rule: StackRule | None = None
     stack_cap: int = field(default=8 << 20)
+    vectors: bool = False
 
     def __add__(self, other: CapturePlan) -> CapturePlan:
         return CapturePlan(
@@ -117,6 +119,7 @@ class CapturePlan:
             self.slot_groups + other.slot_groups,
             self.stack_rule or other.stack_rule,
             max(self.stack_cap, other.stack_cap),
+            self.vectors or other.vectors,
         )
 
     @property

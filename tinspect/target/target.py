@@ -133,6 +133,7 @@ class Snapshot:
     gdb remote). ``guard_flags_known`` is False on kernels that cannot show installed guards. ``signal_stacks`` holds what the
     backend itself could learn by tid (BPF, injection, notes), ``signal_handlers`` the handlers by signal, None
     where it could not. ``pause_us`` is how long the target stood still, in µs.
+    ``vectors`` are the floating-point and vector registers by tid in the form of ptrace(2), where the plan asks for them.
     ``stood_still`` is False when threads ran while it was captured: what two of them say need not be of one moment.
     """
 
@@ -151,6 +152,7 @@ class Snapshot:
     gaps: tuple[Gap, ...] = ()
     stood_still: bool = True
     signal_handlers: tuple[SignalHandler, ...] | None = None
+    vectors: AbstractMapping[int, bytes] = field(default_factory=dict)
 
     def thread(self, tid: int) -> Thread | None:
         """The captured thread ``tid``, or None."""

@@ -1,4 +1,5 @@
-/* What a process does on each signal (sigaction(2)), by a BPF task iterator: /proc tells which are caught, but not how. */
+/* What a process does on each signal (sigaction(2)), by a BPF task iterator: /proc tells which are caught, but not how.
+ */
 #ifndef TI_BPF_ACTIONS_H
 #define TI_BPF_ACTIONS_H
 
