@@ -15,6 +15,10 @@ import pytest
 
 from tests.native.conftest import Program, build_program
 from tests.support.libcs import BUILDS, running
+from tinspect import session
+from tinspect.errors import LayoutUnknown
+from tinspect.formats.report_json import to_json
+from tinspect.model.options import AttachOptions
 
 TINSPECT = [sys.executable, "-m", "tinspect"]
 PR_SET_PTRACER_ANY = -1
@@ -43,6 +47,18 @@ def test_a_complete_report_ends_with_0() -> None:
         )
     assert done.returncode == 0, done.stdout + done.stderr
     assert str(pid) in done.stdout
+
+
+def test_a_libc_that_cannot_be_understood_is_unknown_and_not_none(
+    self_check: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def give_up(*_: object) -> None:
+        raise LayoutUnknown("glibc's struct pthread is not described.")
+
+    monkeypatch.setattr(session, "detect_libc", give_up)
+    report = to_json(session.attach_report(self_check.pid, AttachOptions(passive=True)))
+    assert isinstance(report["target"], dict)
+    assert report["target"]["libc"] == {"name": None, "version": None, "layout_source": None}
 
 
 def test_refusals_name_the_cause_and_the_next_step(self_check: Program) -> None:

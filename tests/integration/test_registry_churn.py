@@ -6,6 +6,7 @@ import signal
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,17 @@ import pytest
 from tests.support.core_maker import find_core, gcore
 from tests.support.runtime_programs import ROOT, Speaker, build_runtime, link_program, speaking
 from tinspect import session
-from tinspect.analyses.registry import find_registries
+from tinspect.analyses.registry import find_registries, plan_capture, read_registries
+from tinspect.backends.slot_reader import read_slots
 from tinspect.errors import TargetLost, TargetNotFound, TargetRefused
+from tinspect.formats.registry import Kind
 from tinspect.model.options import AttachOptions, SnapshotOptions
 from tinspect.model.report import ProcessReport
 from tinspect.model.scope import Scope
+from tinspect.native import _inspect
 from tinspect.symbols.images import ImageStore
 from tinspect.symbols.table import SymbolStore, SymbolTable
+from tinspect.target.memory import LayeredMemory, MemoryReader, SegmentMemory
 
 PASSIVE, STOPPED = AttachOptions(passive=True), AttachOptions()
 STAGES = ("looking at the target", "capturing", "analysing")
@@ -151,6 +156,69 @@ def test_after_a_fork_the_child_has_orphans_and_the_parent_has_none(churn: Path)
     assert scopes["lost with its owner"].threads == scopes["forking"].threads == ()
     assert [f.code for f in child.findings if f.code == "scope-orphaned"] == ["scope-orphaned"]
     assert [f for f in parent.findings if f.code in {"scope-orphaned", "thread-lost"}] == []
+
+
+def check_names(memory: MemoryReader, registries: tuple[int, ...]) -> int:
+    """Name and length, and all of the name's letters, are of one moment, or the record is said to be torn. How many were whole."""
+    (registry,), gaps = read_registries(memory, registries)
+    threads = registry.of_kind(Kind.THREAD)
+    torn = " ".join(gap.why for gap in gaps)
+    for thread in threads:
+        name, length = thread.text("name"), thread.number("name_length")
+        assert thread.torn or name == (chr(ord("A") + length - 1) * length if length else ""), name
+        assert not thread.torn or f"thread {thread.id}" in torn
+    return sum(not thread.torn for thread in threads)
+
+
+def test_names_read_while_they_change_are_each_one_name(churn: Path) -> None:
+    with speaking(churn, "rename") as speaker, session.attach(speaker.pid) as inspector:
+        snapshot, tools = inspector.capture(PASSIVE)
+        assert check_names(snapshot.memory, tools.registries) > 0
+        # The reading alone, many times, to meet writers in the middle (tests/unit/backends/test_slot_reader.py does so for certain).
+        plan = plan_capture(snapshot, tools.registries)
+        read = partial(_inspect.read_ranges, speaker.pid)
+        for _ in range(300):
+            slots = SegmentMemory(read_slots(plan.slot_groups, read))
+            check_names(LayeredMemory([slots, snapshot.memory]), tools.registries)
+
+
+@pytest.mark.parametrize("options", [STOPPED, PASSIVE], ids=["stopped", "passive"])
+def test_a_registry_that_a_fork_left_behind_is_orphaned(churn: Path, options: AttachOptions) -> None:
+    """The child has the parent's registry, and the runtime was not told: nothing in it is of the child's threads."""
+    with speaking(churn, "inherit") as speaker:
+        parent = session.attach_report(speaker.pid, options)
+        child = session.attach_report(speaker.truth["child"], options)
+    assert [scope.orphaned for scope in parent.scopes] == [False, False]
+    assert {scope.name for scope in child.scopes} == {"forking", "lost with its owner"}
+    assert all(scope.orphaned and not scope.threads and scope.owner_tid is None for scope in child.scopes)
+    (why,) = [gap.why for gap in child.incomplete if gap.what == "scopes"]
+    assert f"is that of process {speaker.pid}: this process was forked from it" in why
+    assert not [gap for gap in parent.incomplete if gap.what == "scopes"]
+    assert not [finding for finding in child.findings if finding.code == "thread-lost"]
+
+
+def test_a_core_that_cannot_tell_a_fork_from_a_namespace_says_both(churn: Path, tmp_path: Path) -> None:
+    with speaking(churn, "inherit") as speaker:
+        core = gcore(speaker.truth["child"], tmp_path)
+    report = session.core_report(str(core), None, AttachOptions())
+    (why,) = [gap.why for gap in report.incomplete if gap.what == "scopes"]
+    assert f"is that of process {speaker.pid}: " in why
+    assert "own pid namespace" in why
+    assert [scope.orphaned for scope in report.scopes] == [False, False]
+    assert not [finding for finding in report.findings if finding.code == "thread-lost"]
+
+
+def test_only_who_ended_unseen_is_lost(churn: Path) -> None:
+    with speaking(churn, "ends") as speaker:
+        seen = [
+            session.attach_report(speaker.pid, options)
+            for options in (STOPPED, PASSIVE, AttachOptions(tids=frozenset({speaker.pid})))
+        ]
+    lost = [[finding.message for finding in report.findings if finding.code == "thread-lost"] for report in seen]
+    assert len(lost[0]) == 1
+    assert f"thread {speaker.truth['lost']} " in lost[0][0]
+    # While threads run, one that is not listed may have begun meanwhile: nothing is concluded from that.
+    assert lost[1:] == [[], []]
 
 
 @pytest.fixture

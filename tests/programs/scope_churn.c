@@ -1,14 +1,19 @@
-/* Scopes that begin and end without a pause, or that a fork tears apart. usage: scope_churn churn | fork
+/* Scopes that begin and end without a pause, or that a fork tears apart. usage: scope_churn churn | rename | fork |
+ * inherit | ends
  *
  * churn: three threads run scope after scope with children, loans, named locks and renamed threads; a line on stdin
- * makes the program abort in the middle of it. It says {"pid": N} when it runs. fork:  the main thread forks inside its
- * scope while a child thread owns another one. Says {"pid": N, "child": N}. */
+ * makes the program abort in the middle of it. It says {"pid": N} when it runs. rename: three threads give
+ * themselves one name after the other: K times the letter number K. Says {"pid": N}. fork: the main thread forks
+ * inside its scope while a child thread owns another one. Says {"pid": N, "child": N}. inherit: the same, but the
+ * runtime isn't told of the fork. ends: one thread ends as it should and is not joined, one behind the runtime's back.
+ * Says {"pid": N, "ended": N, "lost": N}. */
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "tinspect/runtime.h"
@@ -79,6 +84,66 @@ static void run_churn(void)
     }
 }
 
+enum { LETTERS = 26 };
+
+static void *rename_itself(void *context)
+{
+    for (unsigned int i = 0;; i++) {
+        char name[LETTERS];
+        size_t length = 1 + i % LETTERS;
+        memset(name, 'A' + (int)length - 1, length);
+        insist(ti_set_thread_name(name, length));
+    }
+    return context;
+}
+
+static void run_rename(void)
+{
+    for (int i = 0; i < 3; i++) {
+        insist(ti_spawn((ti_scope){0}, NULL, rename_itself, NULL, NULL));
+    }
+    printf("{\"pid\": %d}\n", getpid());
+    fflush(stdout);
+    while (getchar() != EOF) {
+    }
+}
+
+static _Atomic pid_t ended, lost;
+
+static void *end_by_returning(void *context)
+{
+    atomic_store(&ended, (pid_t)syscall(SYS_gettid));
+    return context;
+}
+
+static void *end_unseen(void *context)
+{
+    atomic_store(&lost, (pid_t)syscall(SYS_gettid));
+    syscall(SYS_exit, 0);
+    return context;
+}
+
+static void await_end(const _Atomic pid_t *tid)
+{
+    while (atomic_load(tid) == 0 || syscall(SYS_tgkill, getpid(), atomic_load(tid), 0) == 0) {
+        ti_yield();
+    }
+}
+
+static void run_ends(void)
+{
+    ti_thread kept, unseen;
+    insist(ti_spawn((ti_scope){0}, NULL, end_by_returning, NULL, &kept));
+    insist(ti_spawn((ti_scope){0}, NULL, end_unseen, NULL, &unseen));
+    await_end(&ended);
+    await_end(&lost);
+    printf("{\"pid\": %d, \"ended\": %d, \"lost\": %d}\n", getpid(), atomic_load(&ended), atomic_load(&lost));
+    fflush(stdout);
+    while (getchar() != EOF) {
+    }
+    _exit(0);
+}
+
 static _Atomic bool stands;
 
 static void *wait_in_scope(ti_scope scope, void *context)
@@ -103,7 +168,7 @@ static void *fork_body(ti_scope scope, void *context)
         ti_yield();
     }
     pid_t parent = getpid();
-    pid_t child = fork();
+    pid_t child = context != NULL ? (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) : fork();
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent) {
@@ -119,7 +184,7 @@ static void *fork_body(ti_scope scope, void *context)
     }
     kill(child, SIGKILL);
     insist(ti_unpark(owner));
-    return context;
+    return NULL;
 }
 
 int main(int count, char **arguments)
@@ -128,6 +193,12 @@ int main(int count, char **arguments)
         run_churn();
     } else if (count == 2 && strcmp(arguments[1], "fork") == 0) {
         insist(ti_scope_run("forking", 0, fork_body, NULL, NULL, NULL));
+    } else if (count == 2 && strcmp(arguments[1], "inherit") == 0) {
+        insist(ti_scope_run("forking", 0, fork_body, "untold", NULL, NULL));
+    } else if (count == 2 && strcmp(arguments[1], "rename") == 0) {
+        run_rename();
+    } else if (count == 2 && strcmp(arguments[1], "ends") == 0) {
+        run_ends();
     } else {
         return 64;
     }

@@ -67,6 +67,7 @@ class Seen(NamedTuple):
     thread_pointer: int
     stop_signal: int
     error: int
+    vectors: bytes
 
     @property
     def sp(self) -> int:

@@ -35,6 +35,7 @@ from tinspect.model.report import (
     ThreadReport,
 )
 from tinspect.model.scope import Loan, Scope
+from tinspect.model.signals import SignalHandler
 from tinspect.model.source import Source
 from tinspect.model.stack import (
     CachedStack,
@@ -178,6 +179,11 @@ def sample_report() -> ProcessReport:
     return ProcessReport(
         TARGET,
         (main, deep, handler, bare),
+        signal_handlers=(
+            SignalHandler(7, "SIGBUS", 0x5555_0000_6000, ("SA_SIGINFO", "SA_ONSTACK"), Source.BPF, "on_fault"),
+            SignalHandler(11, "SIGSEGV", 0x5555_0000_6000, ("SA_SIGINFO", "SA_ONSTACK"), Source.BPF, "on_fault"),
+            SignalHandler(15, "SIGTERM", 0x5555_0000_6100, (), Source.BPF),
+        ),
         tls_keys=(
             TlsKey(3, 1, 0x5555_0000_5000, "free_context", "/usr/bin/demo", True),
             TlsKey(4, None, 0),

@@ -12,6 +12,7 @@ from tinspect.analyses import (
     reference_findings,
     regions,
     scopes,
+    signal_handlers,
     signal_stack_findings,
     signal_stacks,
     source_lines,
@@ -39,6 +40,7 @@ from tinspect.model.module import Module
 from tinspect.model.options import AttachOptions, Section
 from tinspect.model.reference import StackReference
 from tinspect.model.report import Finding, LibcInfo, ProcessLimits, ProcessReport, TargetInfo, ThreadReport
+from tinspect.model.signals import SignalHandler
 from tinspect.model.stack import GuardRegion, SignalStack
 from tinspect.model.thread import Thread
 from tinspect.model.tls import ThreadTls, TlsKey
@@ -46,7 +48,7 @@ from tinspect.symbols.protocol import Symbolizer
 from tinspect.target.scan import WordScanner
 from tinspect.target.target import Snapshot
 
-_NO_LIBC = LibcInfo("none")
+_NO_LIBC, _UNKNOWN_LIBC = LibcInfo("none"), LibcInfo(None)
 
 
 def no_variables(_module: Module) -> Iterable[ThreadLocal]:
@@ -98,6 +100,7 @@ def build_report(snapshot: Snapshot, tools: Tools, options: AttachOptions) -> Pr
         guards.analyze(context, measured.bounds),
         waits.analyze(context, runtime.by_tid),
     )
+    handlers = signal_handlers.analyze(context)
     tls = _tls(context, tools, options, runtime.key_names)
     references = _references(parts, tools, options)
     others = tuple(gap for gap in snapshot.gaps if gap.what != signal_stacks.WHAT)
@@ -114,10 +117,15 @@ def build_report(snapshot: Snapshot, tools: Tools, options: AttachOptions) -> Pr
         cached_stacks=context.libc_threads.cached,
         regions=regions.analyze(context, measured.bounds, parts.guards, found),
         findings=sort_findings(
-            (*_findings(parts), *tls.findings, *reference_findings.analyze(references, bool(tools.registries)))
+            (
+                *_findings(parts, handlers),
+                *tls.findings,
+                *reference_findings.analyze(references, bool(tools.registries)),
+            )
         ),
         incomplete=_relevant(gaps, options),
         modules=tuple(snapshot.modules),
+        signal_handlers=handlers,
         crash=crash.analyze(context, measured.bounds, parts.guards),
         limits=ProcessLimits(
             snapshot.facts.stack_limit,
@@ -181,10 +189,11 @@ def _references(parts: _Parts, tools: Tools, options: AttachOptions) -> tuple[St
     return stack_references.analyze(parts.context, facts, names, tools.scanner if options.heap else None)
 
 
-def _findings(parts: _Parts) -> tuple[Finding, ...]:
+def _findings(parts: _Parts, handlers: tuple[SignalHandler, ...] | None) -> tuple[Finding, ...]:
     return (
         *stack_findings.analyze(parts.context, parts.stacks.bounds, parts.stacks.use, parts.guards),
         *signal_stack_findings.analyze(parts.context, parts.signal_stacks, parts.stacks.bounds),
+        *signal_stack_findings.find_missing(parts.context, parts.signal_stacks, handlers or ()),
         *parts.runtime.findings,
     )
 
@@ -237,14 +246,20 @@ def _target_info(snapshot: Snapshot, libc: Libc | None) -> TargetInfo:
         pid=snapshot.facts.pid,
         executable=snapshot.facts.executable,
         architecture=snapshot.architecture.name,
-        libc=libc.info if libc is not None else _NO_LIBC,
+        libc=libc.info if libc is not None else _without_libc(snapshot),
         pause_us=snapshot.pause_us,
     )
+
+
+def _without_libc(snapshot: Snapshot) -> LibcInfo:
+    """A libc that could not be understood is there, and named in a gap."""
+    return _UNKNOWN_LIBC if any(gap.what == "libc" for gap in snapshot.gaps) else _NO_LIBC
 
 
 # Gaps that only matter to whoever asked for their section; all others are told always.
 _GAP_SECTIONS = {
     "sigaltstack": Section.ALTSTACKS,
+    "signal_handlers": Section.ALTSTACKS,
     "tls_values": Section.TLS,
     "tls_keys": Section.TLS,
     "tls": Section.TLS,

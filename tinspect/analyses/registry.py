@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from tinspect.errors import FormatError, MemoryUnreadable
 from tinspect.formats import registry as form
-from tinspect.model.address import AddressRange
+from tinspect.model.address import AddressRange, merged
 from tinspect.model.gap import Gap
 from tinspect.model.module import Module
 from tinspect.symbols.protocol import Symbolizer
 from tinspect.target.memory import MemoryReader
-from tinspect.target.plan import CapturePlan
+from tinspect.target.plan import CapturePlan, SlotGroup, SlotTable
 from tinspect.target.target import Target
 
 _FIRST_PAGE = 4096
@@ -104,6 +104,7 @@ def _begins_registry(memory: MemoryReader, address: int) -> bool:
 def plan_capture(target: Target, addresses: tuple[int, ...]) -> CapturePlan:
     """The ranges that hold the registries' headers, tables and used slots now."""
     wanted: list[AddressRange] = []
+    groups: list[SlotGroup] = []
     for address in addresses:
         # Even of a registry that cannot be read the header is copied: it says why.
         wanted += _mapped(target, AddressRange(address, min(address + form.HEADER_SIZE, 1 << 64)))
@@ -112,12 +113,19 @@ def plan_capture(target: Target, addresses: tuple[int, ...]) -> CapturePlan:
         except (FormatError, MemoryUnreadable):
             continue
         wanted.append(AddressRange.sized(address, len(tables)))
-        for arena in form.parse_arenas(tables, header):
-            slots = min(form.used_slots(arena, header) + _SPARE_SLOTS, arena.count)
-            end = min(arena.address + slots * arena.stride, 1 << 64)
-            if arena.address < end:
-                wanted += _mapped(target, AddressRange(arena.address, end))
-    return CapturePlan(fixed=tuple(wanted))
+        slots = [table for arena in form.parse_arenas(tables, header) for table in _mapped_slots(target, arena, header)]
+        head = AddressRange.sized(address, form.HEADER_SIZE)
+        groups.append(SlotGroup(head, address + form.EPOCH_OFFSET, tuple(slots)))
+    return CapturePlan(fixed=tuple(wanted), slot_groups=tuple(groups))
+
+
+def _mapped_slots(target: Target, arena: form.Arena, header: form.Header) -> Iterator[SlotTable]:
+    """The used slots of the arena, and some more, as far as they are mapped without a hole."""
+    count = min(form.used_slots(arena, header) + _SPARE_SLOTS, arena.count)
+    end = min(arena.address + count * arena.stride, 1 << 64)
+    mapped = merged(_mapped(target, AddressRange(arena.address, end))) if arena.address < end else ()
+    if mapped and mapped[0].low == arena.address:
+        yield SlotTable(arena.address, arena.stride, mapped[0].size // arena.stride)
 
 
 def _mapped(target: Target, area: AddressRange) -> Iterator[AddressRange]:

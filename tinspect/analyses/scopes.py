@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tinspect.analyses.context import Context
@@ -21,6 +21,8 @@ _ENDED = frozenset({"finished", "terminated", "gone", "unknown"})
 _WAITS = (
     None, "park", "join", "scope", "mutex", "rwlock read", "rwlock write", "condvar", "once", "barrier", "reentrant", "sleep",
 )  # fmt: skip
+# The states of a thread that runs its function: the runtime itself sees every ordinary way out of them.
+_AT_WORK = frozenset({"running", "parked", "blocked"})
 _LOCKING = frozenset({"mutex", "rwlock read", "rwlock write", "once", "reentrant"})
 _LOCKS = ("lock", "mutex", "rwlock", "condvar", "once", "barrier", "reentrant")
 _OWNED = frozenset({"mutex", "reentrant"})  # by one thread or by none; readers of an rwlock leave no id
@@ -46,6 +48,7 @@ def analyze(context: Context, registries: Sequence[int]) -> Runtime:
     """Reads the registries whose headers lie at ``registries``."""
     found, gaps = read_registries(context.snapshot.memory, tuple(registries))
     readings = [_Reading(context, records) for records in found]
+    gaps += tuple(gap for reading in readings for gap in reading.gaps())
     return Runtime(
         {thread.tid: thread for reading in readings for thread in reading.steady_threads()},
         tuple(scope for reading in readings for scope in reading.scopes()),
@@ -60,13 +63,38 @@ class _Reading:
     """The records of one registry, with the runtime's thread ids told as tids."""
 
     def __init__(self, context: Context, records: RegistryRecords) -> None:
-        # The runtime knows tids as its own pid namespace numbers them.
-        self._tids = {thread.namespace_tid or thread.tid: thread.tid for thread in context.snapshot.threads}
+        self._facts = context.snapshot.facts
+        # While threads run they are listed before the records are read, and those that are not may be younger.
+        self._stood_still = context.snapshot.stood_still
         self._records = records
+        # The runtime knows tids as its own pid namespace numbers them.
+        tids = {thread.namespace_tid or thread.tid: thread.tid for thread in context.snapshot.threads}
+        self._inherited = self._is_inherited(tids)
+        self._tids = {} if self._inherited else tids
         self._threads = {record.id: record for record in records.of_kind(Kind.THREAD)}
         self._thread_addresses = {record.address: record.id for record in self._threads.values()}
         self._lock_owners = {lock.number("address"): lock.number("owner") for lock in records.of_kind(Kind.LOCK)}
         self.threads = tuple(self._thread(record) for record in self._threads.values())
+
+    def _is_inherited(self, tids: Collection[int]) -> bool:
+        """Whether the registry is another process's: copied by a fork of which the runtime was not told (it writes the child's pid
+        into the child's copy). It knows the pid of its own namespace; where that is not known here, a thread in common proves it ours."""
+        pid = self._facts.namespace_pid or self._facts.pid
+        if pid is None or self._records.header.pid == pid:
+            return False
+        known = {record.number("tid") for record in self._records.of_kind(Kind.THREAD)}
+        return self._facts.namespace_pid is not None or known.isdisjoint(tids)
+
+    def gaps(self) -> Iterator[Gap]:
+        """Why a registry that was read tells nothing of this process's threads."""
+        if self._inherited:
+            theirs = (
+                f"the runtime's registry at {self._records.address:#x} is that of process {self._records.header.pid}"
+            )
+            cause = "this process was forked from it without the runtime's knowledge"
+            if self._facts.namespace_pid is None:
+                cause += ", or is numbered otherwise in its own pid namespace"
+            yield Gap("scopes", f"{theirs}: {cause}. Its threads, owners and borrowers are not told.")
 
     def _tid(self, identity: int) -> int | None:
         record = self._threads.get(identity)
@@ -102,14 +130,14 @@ class _Reading:
     def steady_threads(self) -> Iterator[RuntimeThread]:
         """The living threads whose records were not being written: what is half written is no fact."""
         for thread in self.threads:
-            if thread.state not in _ENDED and not self._threads[thread.id].torn:
+            if thread.state not in _ENDED and not self._threads[thread.id].torn and not self._inherited:
                 yield thread
 
     def scopes(self) -> Iterator[Scope]:
         """Every scope with its living children and its loans, by id."""
         children: dict[int, list[int]] = defaultdict(list)
-        for thread in self.threads:
-            if thread.scope and thread.state not in _ENDED:
+        for thread in self.steady_threads():
+            if thread.scope:
                 children[thread.scope].append(thread.tid)
         loans: dict[int, list[Loan]] = defaultdict(list)
         for loan in self._loans():
@@ -128,7 +156,7 @@ class _Reading:
                 borrows=tuple(loans[record.id]),
                 created_at=record.number("created_pc") or None,
                 frame=record.number("frame") or None,
-                orphaned=bool(record.number("orphaned")),
+                orphaned=bool(record.number("orphaned")) or (self._facts.namespace_pid is not None and self._inherited),
             )
 
     def _loans(self) -> Iterator[Loan]:
@@ -153,7 +181,7 @@ class _Reading:
                 continue
             address, owner = record.number("address"), record.number("owner")
             kind = _word(_LOCKS, record.number("kind"))
-            waiting = (t.tid for t in self.threads if t.waits_address == address and t.state not in _ENDED)
+            waiting = (thread.tid for thread in self.steady_threads() if thread.waits_address == address)
             yield Lock(
                 address=address,
                 kind=kind,
@@ -173,10 +201,10 @@ class _Reading:
                 yield record.number("pthread_key"), name
 
     def findings(self) -> Iterator[Finding]:
-        """Threads that ended behind the runtime's back, panics, and scopes that lost their owner."""
+        """Threads that ended behind the runtime's back, and scopes that lost their owner."""
         alive = set(self._tids.values())
-        for thread in self.threads:
-            if thread.state not in _ENDED and thread.state != "starting" and thread.tid not in alive:
+        for thread in self.steady_threads() if self._stood_still else ():
+            if thread.state in _AT_WORK and thread.tid not in alive:
                 message = f"the runtime believes thread {thread.tid} ({thread.name or 'unnamed'}) is {thread.state}, but it has ended."
                 yield Finding(Severity.WARNING, "thread-lost", message)
         for scope in self._records.of_kind(Kind.SCOPE):

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import signal
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from tinspect.analyses.context import Context
+from tinspect.formats.signal_action import SA_ONSTACK
 from tinspect.model.address import AddressRange
 from tinspect.model.report import Finding, Severity
-from tinspect.model.stack import SignalStack, StackBounds
+from tinspect.model.signals import SignalHandler
+from tinspect.model.stack import SignalStack, SignalStackState, StackBounds
 from tinspect.target.target import PageFlag, PageRun
 
+# What a thread that has run into its guard gets: on a full stack only an alternate one has room for the handler's frame.
+_OVERFLOWS = frozenset({signal.SIGSEGV, signal.SIGBUS})
+_MOST_TIDS = 8
 AT_MINSIGSTKSZ = 51  # linux/auxvec.h: what the kernel needs for a signal frame on this CPU (AVX-512, AMX)
 
 
@@ -26,6 +32,30 @@ def analyze(
         found += _too_small(context, tid, area)
         found += _placement(context, tid, area, stacks)
     return tuple(found)
+
+
+def find_missing(
+    context: Context, signal_stacks: Mapping[int, SignalStack], handlers: Sequence[SignalHandler]
+) -> tuple[Finding, ...]:
+    """Threads without an alternate stack in a process that handles faults on it, all in one finding: a note, since a program may mean it
+    so for threads whose depth it knows. Threads whose alternate stack is unknown are not among them."""
+    faults = [handler for handler in handlers if handler.signal in _OVERFLOWS and SA_ONSTACK in handler.flags]
+    without = [
+        thread.tid
+        for thread in context.snapshot.threads
+        if thread.state not in {"zombie", "dead"}
+        and thread.tid in signal_stacks
+        and signal_stacks[thread.tid].state is SignalStackState.DISABLED
+    ]
+    if not faults or not without:
+        return ()
+    names = " and ".join(handler.name for handler in faults)
+    whose = f"thread {without[0]} has" if len(without) == 1 else f"{len(without):,} threads have"
+    shown = ", ".join(map(str, without[:_MOST_TIDS])) + (" …" if len(without) > _MOST_TIDS else "")
+    told = "" if len(without) == 1 else f" ({shown})"
+    message = f"{names} is" if len(faults) == 1 else f"{names} are"
+    message += f" handled on the alternate stack (SA_ONSTACK), but {whose} none{told}: an overflow there ends the process unhandled."
+    return (Finding(Severity.NOTE, "altstack-missing", message, without[0] if len(without) == 1 else None),)
 
 
 def _too_small(context: Context, tid: int, area: AddressRange) -> Iterator[Finding]:

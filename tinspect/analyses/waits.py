@@ -84,7 +84,7 @@ def _wait_of(
         return Waiter(kind, Source.UNWIND, address, described.tid if described is not None else None, name, words)
     owner = _lock_owner(context, address) if kind is WaitKind.MUTEX else None
     if kind is WaitKind.MUTEX and context.libc is not None:
-        address -= _LOCK_WORD.get(context.libc.info.name, 0)
+        address -= _LOCK_WORD.get(context.libc.info.name or "", 0)
     return Waiter(kind, Source.UNWIND, address, tids.get(owner) if owner is not None else None, name, words)
 
 
@@ -104,7 +104,7 @@ def _lock_owner(context: Context, address: int) -> int | None:
     """The tid that the lock at ``address`` names, where its memory was captured."""
     if context.libc is None:
         return None
-    offset, mask = _OWNER.get(context.libc.info.name, (0, 0))
+    offset, mask = _OWNER.get(context.libc.info.name or "", (0, 0))
     try:
         owner = read_uint32(context.snapshot.memory, address + offset) & mask
     except MemoryUnreadable:

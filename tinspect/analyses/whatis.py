@@ -174,7 +174,7 @@ def _answer(
     report: ThreadReport, address: int, kind: AddressKind, words: str, region: AddressRange, source: Source
 ) -> WhatIs:
     thread = report.thread
-    return WhatIs(address, kind, words, source, region, address - region.low, thread.tid, thread.name)
+    return WhatIs(address, kind, words, source, region, address - region.low, thread.tid, thread.name or None)
 
 
 def _of_block(report: ThreadReport, block: TlsBlock, area: AddressRange, address: int) -> WhatIs:

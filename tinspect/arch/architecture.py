@@ -40,7 +40,7 @@ class Architecture:
     called function preserves. ``syscall_number``/``syscall_arguments``/``syscall_result`` name the registers of the call
     convention; ``thread_pointer`` the register that holds it, where the set has it (fs_base).
     ``sigframe_registers`` maps register names to byte offsets from sp at the entry of the sigreturn trampoline;
-    ``sigframe_uc_stack`` is the offset of uc_stack from there.
+    ``sigframe_uc_stack`` is the offset of uc_stack from there. ``xsave`` tells that ptrace(2) gives vector registers as an XSAVE area.
     """
 
     name: str
@@ -62,3 +62,4 @@ class Architecture:
     sigreturn_code: bytes
     minimum_signal_stack: int
     tls_variant: int
+    xsave: bool = False

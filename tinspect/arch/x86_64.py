@@ -44,4 +44,5 @@ X86_64 = Architecture(
     sigreturn_code=bytes.fromhex("48c7c00f0000000f05"),  # mov $15,%rax; syscall
     minimum_signal_stack=2048,
     tls_variant=2,
+    xsave=True,
 )

@@ -153,6 +153,7 @@ def _build_snapshot(image: CoreImage, executable: Path | None, sysroot: Path | N
         pages=_pages(note),
         guard_flags_known=note.guard_flags_known if note else False,
         signal_stacks={entry.tid: entry.stack for entry in note.signal_stacks} if note else {},
+        signal_handlers=note.signal_handlers if note else None,
         pause_us=note.pause_us if note else None,
         gaps=gaps,
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 import gdb
 
 from tinspect.arch import ARCHITECTURES, Architecture
+from tinspect.backends.kernel_actions import read_signal_handlers
 from tinspect.backends.kernel_tasks import read_kernel_tasks
 from tinspect.backends.loaded_image import find_header, segment_range
 from tinspect.backends.module_files import Finder, FoundModuleFiles, by_build_id, by_path
@@ -131,6 +132,7 @@ def open_gdb(*, kernel_tasks: bool = True) -> GdbBackend:
     with selection_kept():
         threads = tuple(_threads(inferior, architecture, place))
     stacks, stack_gaps = _signal_stacks(place, architecture, threads) if kernel_tasks else ({}, ())
+    handlers, handler_gaps = read_signal_handlers(place.pid) if kernel_tasks and place.pid else (None, ())
     return GdbBackend(
         Snapshot(
             kind=TargetKind.GDB,
@@ -142,7 +144,8 @@ def open_gdb(*, kernel_tasks: bool = True) -> GdbBackend:
             files=FoundModuleFiles(_finders(), lambda module: _image(memory, module), (_sysroot(), "")),
             threads=threads,
             signal_stacks=stacks,
-            gaps=(*mapping_gaps, *stack_gaps),
+            signal_handlers=handlers,
+            gaps=(*mapping_gaps, *stack_gaps, *handler_gaps),
         )
     )
 

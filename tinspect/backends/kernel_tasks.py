@@ -25,7 +25,7 @@ from tinspect.native import _inspect
 _BTF = "/sys/kernel/btf/vmlinux"
 _KERNEL_NOTES = Path("/sys/kernel/notes")
 # What offsets are kept; raised when btf_offsets asks for more than an older cache holds.
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
 _SEGMENT_MASK = 0xFFFF
 _T = TypeVar("_T")
 

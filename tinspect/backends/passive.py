@@ -11,9 +11,11 @@ import time
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from tinspect.arch import Architecture
+from tinspect.backends.kernel_actions import SignalHandlers, read_signal_handlers
 from tinspect.backends.kernel_tasks import read_kernel_tasks
 from tinspect.backends.page_runs import read_page_runs, stack_areas
 from tinspect.backends.plan_reader import (
@@ -28,6 +30,7 @@ from tinspect.backends.plan_reader import (
 from tinspect.backends.proc_files import ProcFiles
 from tinspect.backends.process_memory import ProcessScanner, UnchangingMemory
 from tinspect.backends.running_process import RunningProcess
+from tinspect.backends.slot_reader import read_slots
 from tinspect.backends.stopping import Stop, StopOptions, stop_and_copy
 from tinspect.errors import TargetLost, TargetRefused
 from tinspect.formats.signal_stack import signal_stack_of
@@ -37,6 +40,7 @@ from tinspect.model.registers import RegisterSet
 from tinspect.model.source import Source
 from tinspect.model.stack import SignalStack
 from tinspect.model.thread import Exactness, SyscallState, Thread
+from tinspect.native import _inspect
 from tinspect.target.memory import LayeredMemory, SegmentMemory
 from tinspect.target.plan import CapturePlan
 from tinspect.target.target import Snapshot
@@ -61,6 +65,10 @@ class Observer(Protocol):
 
     def look(self) -> Mapping[int, Sight]:
         """All threads now, by tid. Raises TargetRefused, TargetLost."""
+        ...
+
+    def signal_handlers(self) -> SignalHandlers:
+        """The process's signal handlers, or None and why they could not be learnt."""
         ...
 
 
@@ -90,6 +98,10 @@ class KernelObserver:
             for task in read_kernel_tasks(self._pid, self._architecture, registers=True)
         }
 
+    def signal_handlers(self) -> SignalHandlers:
+        """See Observer."""
+        return read_signal_handlers(self._pid)
+
 
 class ProcObserver:
     """By /proc/PID/task/TID/syscall and status: pc, sp and the system call of threads that wait; no other register."""
@@ -101,6 +113,10 @@ class ProcObserver:
     def look(self) -> Mapping[int, Sight]:
         """See Observer."""
         return {tid: self._look_at(tid) for tid in self._proc.tids()}
+
+    def signal_handlers(self) -> SignalHandlers:
+        """See Observer."""
+        return None, ()
 
     def _look_at(self, tid: int) -> Sight:
         try:
@@ -153,14 +169,16 @@ class PassiveBackend:
             settled, last, rounds = self._settle(plan)
             stopped = self._stop(plan, last.keys() - settled.keys())
             shared = joined(read_whole(process.pid, process_parts(plan, process.memory)))
+            slots = joined(read_slots(plan.slot_groups, partial(_inspect.read_ranges, process.pid)))
         except OSError as error:
             raise TargetLost(f"Process {process.pid} could not be read: {error.strerror}.") from None
-        captured = LayeredMemory([stopped.memory, *rounds, shared])
+        captured = LayeredMemory([slots, stopped.memory, *rounds, shared])
         threads = tuple(self._threads(settled, last, {thread.tid: thread for thread in stopped.threads}))
         busy = [thread.tid for thread in threads if thread.exactness is Exactness.TORN]
         stacks = {tid: sight.signal_stack for tid, sight in last.items() if sight.signal_stack is not None}
         # Threads without a known thread pointer are found by libc's lists.
         listed = [Thread(0, thread_pointer=pointer) for pointer in list_pointers(plan, captured)]
+        handlers, handler_gaps = self._observer.signal_handlers()
         areas = stack_areas((*threads, *listed), captured, plan.stack_rule, process.mappings, stacks.values())
         pages = read_page_runs(process.pid, areas)
         return Snapshot(
@@ -176,7 +194,9 @@ class PassiveBackend:
             guard_flags_known=pages.shows_guards,
             signal_stacks=stacks,
             pause_us=stopped.pause_ns // 1000,
-            gaps=(*self._missing, *stopped.gaps, *(_busy_gap(tid) for tid in busy), *pages.gaps),
+            gaps=(*self._missing, *stopped.gaps, *(_busy_gap(tid) for tid in busy), *handler_gaps, *pages.gaps),
+            signal_handlers=handlers,
+            stood_still=False,
         )
 
     def _settle(self, plan: CapturePlan) -> tuple[Mapping[int, Sight], Mapping[int, Sight], list[SegmentMemory]]:

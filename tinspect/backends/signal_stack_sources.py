@@ -1,4 +1,4 @@
-"""The ways to learn the alternate signal stacks of a running process; /proc shows them nowhere (sigaltstack(2))."""
+"""The ways to learn the alternate signal stacks of a running process, and its signal handlers; /proc shows neither (sigaltstack(2))."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from tinspect.backends.injection_places import find_own_stacks, find_process_gadgets
+from tinspect.backends.kernel_actions import SignalHandlers, read_signal_handlers
 from tinspect.backends.kernel_tasks import read_kernel_tasks
 from tinspect.backends.running_process import RunningProcess
 from tinspect.backends.stopping import Stop
@@ -28,6 +29,10 @@ class SignalStackSource(Protocol):
         """What could be learnt of the threads of ``stop``, by tid, and why the rest could not. Never raises. ``rule`` is the plan's."""
         ...
 
+    def read_handlers(self, process: RunningProcess) -> SignalHandlers:
+        """The process's signal handlers, or None and why they could not be learnt. Never raises."""
+        ...
+
 
 class NotAsked:
     """Learns nothing: signal frames and the runtime's registry are all there is then."""
@@ -35,6 +40,10 @@ class NotAsked:
     def read(self, process: RunningProcess, stop: Stop, rule: StackRule | None) -> SignalStacks:  # noqa: ARG002 (the protocol's)
         """See SignalStackSource."""
         return {}, ()
+
+    def read_handlers(self, process: RunningProcess) -> SignalHandlers:  # noqa: ARG002 (the protocol's)
+        """See SignalStackSource."""
+        return None, ()
 
 
 class ByBpf:
@@ -54,6 +63,10 @@ class ByBpf:
             for task in tasks
         }
         return found, ()
+
+    def read_handlers(self, process: RunningProcess) -> SignalHandlers:
+        """See SignalStackSource."""
+        return read_signal_handlers(process.pid)
 
 
 class ByInjection:
@@ -87,6 +100,10 @@ class ByInjection:
         }
         gaps += [_left_alone(tid, why) for tid, *_, why in answers if why is not None]
         return found, tuple(gaps)
+
+    def read_handlers(self, process: RunningProcess) -> SignalHandlers:  # noqa: ARG002 (the protocol's)
+        """See SignalStackSource."""
+        return None, ()
 
 
 def _left_alone(tid: int, why: str) -> Gap:

@@ -32,9 +32,11 @@ from tinspect.formats.snapshot_note import (
     SnapshotNote,
     pack_snapshot_note,
 )
+from tinspect.formats.vector_notes import pack_vector_notes
 from tinspect.model.address import AddressRange, merged
 from tinspect.model.mapping import Mapping
 from tinspect.model.thread import Thread
+from tinspect.native import _inspect
 from tinspect.target.target import Snapshot
 
 # The kernel's own pages: their contents are of use only while the process runs, and some may not be read at all.
@@ -150,7 +152,7 @@ def _notes(snapshot: Snapshot) -> Iterator[bytes]:
     yield pack_note(b"CORE", NoteType.PRPSINFO, pack_prpsinfo(process))
     for thread in snapshot.threads:
         if thread.registers is not None:
-            yield from _thread_notes(thread, process, snapshot.architecture.thread_pointer is None)
+            yield from _thread_notes(thread, process, snapshot)
     yield pack_note(b"CORE", NoteType.AUXV, pack_auxv(snapshot.facts.auxv))
     files = (FileMapping(m.range, m.offset, m.name, m.deleted) for m in snapshot.mappings if m.is_file and m.name)
     yield pack_note(b"CORE", NoteType.FILE, pack_nt_file(files))
@@ -164,7 +166,7 @@ def _process_note(snapshot: Snapshot) -> ProcessNote:
     return ProcessNote(pid, name, snapshot.facts.executable)
 
 
-def _thread_notes(thread: Thread, process: ProcessNote, with_thread_pointer: bool) -> Iterator[bytes]:
+def _thread_notes(thread: Thread, process: ProcessNote, snapshot: Snapshot) -> Iterator[bytes]:
     registers = thread.registers.values if thread.registers else ()
     signal = thread.signal
     info = SignalInfo(signal.number, signal.code or 0, signal.address) if signal else None
@@ -176,10 +178,15 @@ def _thread_notes(thread: Thread, process: ProcessNote, with_thread_pointer: boo
         struct.pack(f"<{len(registers)}Q", *registers),
         info,
     )
-    yield pack_note(b"CORE", NoteType.PRSTATUS, pack_prstatus(note, process))
+    vectors = snapshot.vectors.get(thread.tid)
+    yield pack_note(b"CORE", NoteType.PRSTATUS, pack_prstatus(note, process, floating=vectors is not None))
+    if vectors is not None:
+        # What is written was captured on this machine: its processor tells how.
+        places = {number: (offset, size) for number, offset, size in _inspect.vector_components()}
+        yield pack_vector_notes(vectors, places if snapshot.architecture.xsave else None)
     if info is not None:
         yield pack_note(b"CORE", NoteType.SIGINFO, pack_siginfo(info.number, info.code, info.address))
-    if with_thread_pointer and thread.thread_pointer is not None:
+    if snapshot.architecture.thread_pointer is None and thread.thread_pointer is not None:
         yield pack_note(b"LINUX", NoteType.ARM_TLS, struct.pack("<Q", thread.thread_pointer))
 
 
@@ -203,4 +210,5 @@ def _own_note(snapshot: Snapshot) -> SnapshotNote:
         signal_stacks=tuple(NotedSignalStack(tid, stack) for tid, stack in snapshot.signal_stacks.items()),
         pause_us=snapshot.pause_us,
         gaps=snapshot.gaps,
+        signal_handlers=snapshot.signal_handlers,
     )

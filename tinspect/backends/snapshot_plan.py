@@ -51,7 +51,7 @@ def snapshot_plan(target: Target, touched: Touched, *, heap: bool = False, full:
     inside = [part for piece in merged(wanted) for part in _mapped(target, piece)]
     small = [piece for piece in inside if piece.size <= _WHOLE]
     large = tuple(piece for piece in inside if piece.size > _WHOLE)
-    return CapturePlan(fixed=merged((*small, *(touched(large) if large else ()))))
+    return CapturePlan(fixed=merged((*small, *(touched(large) if large else ()))), vectors=True)
 
 
 def _is_extra(mapping: Mapping, heap: bool, full: bool) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from tinspect.backends.refusal import explain_refusal
 from tinspect.backends.running_process import RunningProcess
@@ -15,7 +15,7 @@ from tinspect.native import _inspect
 from tinspect.target.memory import SegmentMemory
 from tinspect.target.plan import CapturePlan
 
-_RawThread = tuple[int, int, bytes, int, int, int]
+_RawThread = tuple[int, int, bytes, int, int, int, bytes]
 _RawCapture = tuple[int, int, tuple[_RawThread, ...], tuple[tuple[int, bytes], ...], tuple[tuple[str, int, int], ...]]
 
 _REFUSED = {
@@ -34,19 +34,22 @@ class StopOptions:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """What one stop gave: the threads as they stood, main thread first, the memory that was copied, the pause in ns."""
+    """What one stop gave: the threads as they stood, main thread first, the memory that was copied, the pause in ns; by tid the
+    vector registers, where the plan asks for them."""
 
     threads: tuple[Thread, ...]
     memory: SegmentMemory
     pause_ns: int
     gaps: tuple[Gap, ...]
+    vectors: Mapping[int, bytes] = field(default_factory=dict)
 
 
 def stop_and_copy(process: RunningProcess, plan: CapturePlan, options: StopOptions) -> Stop:
     """Stops the process once, copies what the plan names, and lets it go. Raises TargetRefused, TargetLost."""
     pause_ns, _, raw, segments, raw_gaps = _capture(process, plan, options)
     threads, gaps = _threads(process, raw)
-    return Stop(threads, SegmentMemory(segments), pause_ns, (*(_gap(*gap) for gap in raw_gaps), *gaps))
+    vectors = {entry[0]: entry[6] for entry in raw if entry[6]}
+    return Stop(threads, SegmentMemory(segments), pause_ns, (*(_gap(*gap) for gap in raw_gaps), *gaps), vectors)
 
 
 def _capture(process: RunningProcess, plan: CapturePlan, options: StopOptions) -> _RawCapture:
@@ -54,7 +57,7 @@ def _capture(process: RunningProcess, plan: CapturePlan, options: StopOptions) -
     try:
         return _inspect.capture(
             process.pid,
-            fixed=[(area.low, area.size) for area in plan.fixed],
+            fixed=[(area.low, area.size) for area in plan.standing],
             thread_relative=plan.thread_relative,
             thread_tables=[(t.offset, t.count, t.before, t.size - t.before, t.inner) for t in plan.thread_tables],
             lists=[(x.head, x.link_offset, x.record_offset, x.record_size, x.limit) for x in plan.lists],
@@ -70,6 +73,7 @@ def _capture(process: RunningProcess, plan: CapturePlan, options: StopOptions) -
             stack_cap=plan.stack_cap,
             tids=sorted(options.tids) if options.tids is not None else None,
             timeout_ms=options.timeout_ms,
+            vectors=plan.vectors,
         )
     except OSError as error:
         raise _explain(process, options.tids, error) from None

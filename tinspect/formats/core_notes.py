@@ -23,8 +23,10 @@ class NoteType(IntEnum):
     """Types of the kernel's notes (elf.h)."""
 
     PRSTATUS = 1
+    PRFPREG = 2
     PRPSINFO = 3
     AUXV = 6
+    X86_XSTATE = 0x202
     ARM_TLS = 0x401
     FILE = 0x46494C45
     SIGINFO = 0x53494749
@@ -168,15 +170,15 @@ def parse_prstatus(data: bytes | memoryview) -> ThreadNote:
     )
 
 
-def pack_prstatus(thread: ThreadNote, process: ProcessNote) -> bytes:
-    """The bytes of NT_PRSTATUS: registers, then pr_fpvalid 0 and its padding."""
+def pack_prstatus(thread: ThreadNote, process: ProcessNote, *, floating: bool = False) -> bytes:
+    """The bytes of NT_PRSTATUS: registers, then pr_fpvalid (``floating``: NT_PRFPREG follows) and its padding."""
     time = divmod(thread.cpu_time_us, 1_000_000)
     code = thread.siginfo.code if thread.siginfo else 0
     head = _PRSTATUS.pack(
         thread.signal, code, 0, thread.signal, 0, thread.blocked_signals,
         thread.tid, process.parent, process.pid, process.pid, *time, 0, 0, 0, 0, 0, 0,
     )  # fmt: skip
-    return head + thread.registers + bytes(8)
+    return head + thread.registers + int(floating).to_bytes(8, "little")
 
 
 def parse_prpsinfo(data: bytes | memoryview) -> ProcessNote:

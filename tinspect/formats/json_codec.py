@@ -90,6 +90,26 @@ BYTES: Codec[bytes] = Scalar(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _KnownText:
+    """Text of which the model keeps "" when it is not known: null in JSON."""
+
+    def encode(self, value: str) -> Json:
+        """See Codec."""
+        return TEXT.encode(value) if value else None
+
+    def decode(self, data: object, path: str) -> str:
+        """See Codec."""
+        return "" if data is None else TEXT.decode(data, path)
+
+    def schema(self) -> Schema:
+        """See Codec."""
+        return Nullable(TEXT).schema()
+
+
+KNOWN_TEXT: Codec[str] = _KnownText()
+
+
 def word(kind: type[E]) -> Codec[E]:
     """A member of a StrEnum, as its word."""
     known = {member.value: member for member in kind}

@@ -17,6 +17,7 @@ ANCHOR_SYMBOL = "ti_registry_v1"
 MAPPING_NAME = "/memfd:tinspect"
 NOTE_OWNER, NOTE_TYPE = "tinspect", 1
 ANCHOR_SIZE, HEADER_SIZE = 24, 144
+EPOCH_OFFSET = 48  # in the header
 MAJOR = 1
 
 _ANCHOR = struct.Struct("<8sIIQ")

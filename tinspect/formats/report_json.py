@@ -12,6 +12,7 @@ from tinspect.formats.json_codec import (
     BOOLEAN,
     BYTES,
     INTEGER,
+    KNOWN_TEXT,
     TEXT,
     Array,
     Json,
@@ -39,6 +40,7 @@ from tinspect.model.reference import (
 )
 from tinspect.model.report import Finding, LibcInfo, MemoryRegion, ProcessLimits, ProcessReport, Severity, TargetInfo
 from tinspect.model.scope import Loan, Scope
+from tinspect.model.signals import SignalHandler
 from tinspect.model.source import Source
 from tinspect.model.stack import CachedStack
 from tinspect.model.tls import TlsKey
@@ -46,12 +48,12 @@ from tinspect.model.tls import TlsKey
 SCHEMA_NAME = "tinspect.report/1"
 
 
-_LIBC = plain(LibcInfo, name=TEXT, version=TEXT, layout_source=TEXT)
+_LIBC = plain(LibcInfo, name=Nullable(TEXT), version=Nullable(TEXT), layout_source=Nullable(TEXT))
 _TARGET = plain(
     TargetInfo,
     kind=TEXT,
     pid=Nullable(INTEGER),
-    executable=TEXT,
+    executable=KNOWN_TEXT,
     architecture=TEXT,
     libc=_LIBC,
     pause_us=Nullable(INTEGER),
@@ -158,7 +160,7 @@ _MODULE = ranged(
     name=TEXT,
     path=TEXT,
     load_bias=ADDRESS,
-    build_id=TEXT,
+    build_id=KNOWN_TEXT,
     is_main=BOOLEAN,
     is_vdso=BOOLEAN,
     deleted=BOOLEAN,
@@ -178,6 +180,15 @@ _CRASH = plain(
     message=TEXT,
     instructions=Array(_INSTRUCTION),
 )
+_SIGNAL_HANDLER = plain(
+    SignalHandler,
+    signal=INTEGER,
+    name=TEXT,
+    handler=ADDRESS,
+    symbol=Nullable(TEXT),
+    flags=Array(TEXT),
+    source=word(Source),
+)
 _FINDING = plain(Finding, severity=word(Severity), code=TEXT, tid=Nullable(INTEGER), message=TEXT)
 _GAP = plain(Gap, what=TEXT, tid=Nullable(INTEGER), why=TEXT)
 _REPORT: Record[ProcessReport] = plain(
@@ -193,6 +204,7 @@ _REPORT: Record[ProcessReport] = plain(
     regions=Array(_REGION),
     modules=Array(_MODULE),
     limits=_LIMITS,
+    signal_handlers=Nullable(Array(_SIGNAL_HANDLER)),
     findings=Array(_FINDING),
     incomplete=Array(_GAP),
 )

@@ -24,6 +24,7 @@ from tinspect.model.address import AddressRange
 from tinspect.model.gap import Gap
 from tinspect.model.mapping import Mapping
 from tinspect.model.module import Module
+from tinspect.model.signals import SignalHandler
 from tinspect.model.source import Source
 from tinspect.model.stack import SignalStack, SignalStackState
 from tinspect.model.thread import Exactness, SignalStop, SyscallState, Thread
@@ -74,6 +75,7 @@ class SnapshotNote:
     signal_stacks: tuple[NotedSignalStack, ...]
     pause_us: int | None
     gaps: tuple[Gap, ...]
+    signal_handlers: tuple[SignalHandler, ...] | None = None
 
 
 def _as_is(text: str) -> str:
@@ -114,6 +116,9 @@ _MODULE = ranged(
 _SIGNAL_STACK = ranged(
     SignalStack, optional=True, state=word(SignalStackState), flags=Array(_TEXT), source=word(Source)
 )
+_SIGNAL_HANDLER = plain(
+    SignalHandler, signal=INTEGER, name=_TEXT, handler=ADDRESS, flags=Array(_TEXT), source=word(Source)
+)
 _NOTE = plain(
     SnapshotNote,
     version=INTEGER,
@@ -132,6 +137,8 @@ _NOTE = plain(
     signal_stacks=Array(plain(NotedSignalStack, tid=INTEGER, stack=_SIGNAL_STACK)),
     pause_us=_NUMBER,
     gaps=Array(plain(Gap, what=_TEXT, why=_TEXT, tid=_NUMBER)),
+    # Snapshots of before have none.
+    signal_handlers=Nullable(Array(_SIGNAL_HANDLER)),
 )
 
 

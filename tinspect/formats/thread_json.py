@@ -12,6 +12,7 @@ from tinspect.formats.json_codec import (
     BOOLEAN,
     BYTES,
     INTEGER,
+    KNOWN_TEXT,
     TEXT,
     Array,
     Codec,
@@ -183,7 +184,7 @@ def _register_values(entry: ThreadReport) -> dict[str, int] | None:
 
 _MEMBERS: tuple[Member[ThreadReport], ...] = (
     _of_thread("tid", INTEGER),
-    _of_thread("name", TEXT),
+    _of_thread("name", KNOWN_TEXT),
     _of_thread("state", TEXT),
     _of_thread("is_main", BOOLEAN),
     _of_thread("namespace_tid", Nullable(INTEGER)),

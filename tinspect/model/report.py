@@ -13,6 +13,7 @@ from tinspect.model.lock import Lock, Waiter
 from tinspect.model.module import Module
 from tinspect.model.reference import StackReference
 from tinspect.model.scope import Scope
+from tinspect.model.signals import SignalHandler
 from tinspect.model.stack import CachedStack, GuardRegion, SignalStack, StackBounds, StackUse
 from tinspect.model.thread import Thread
 from tinspect.model.tls import ThreadTls, TlsKey
@@ -38,11 +39,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class LibcInfo:
-    """The target's libc: "glibc", "musl" or "none"; how its layout was learnt: "dwarf", "disassembly", "table" or ""."""
+    """The target's libc: "glibc", "musl" or "none"; how its layout was learnt: "dwarf", "disassembly" or "table". Unknown is None."""
 
-    name: str
-    version: str = ""
-    layout_source: str = ""
+    name: str | None
+    version: str | None = None
+    layout_source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,9 @@ class ProcessLimits:
 
 @dataclass(frozen=True, slots=True)
 class ProcessReport:
-    """The whole report. Tuples are sorted: threads as captured (main first), keys by number, findings by severity."""
+    """The whole report. Tuples are sorted: threads as captured (main first), keys by number, findings by severity.
+
+    ``signal_handlers`` is None where they could not be learnt."""
 
     target: TargetInfo
     threads: tuple[ThreadReport, ...]
@@ -112,6 +115,7 @@ class ProcessReport:
     modules: tuple[Module, ...] = ()
     limits: ProcessLimits = ProcessLimits()
     crash: Crash | None = None
+    signal_handlers: tuple[SignalHandler, ...] | None = None
 
     def thread(self, tid: int) -> ThreadReport | None:
         """The report of the thread ``tid``, or None."""

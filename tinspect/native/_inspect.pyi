@@ -41,10 +41,11 @@ def capture(
     tids: Sequence[int] | None = None,
     undo_restart: bool = True,
     timeout_ms: int = 2000,
+    vectors: bool = False,
 ) -> tuple[
     int,
     int,
-    tuple[tuple[int, int, bytes, int, int, int], ...],
+    tuple[tuple[int, int, bytes, int, int, int, bytes], ...],
     tuple[tuple[int, bytes], ...],
     tuple[tuple[str, int, int], ...],
 ]:
@@ -74,10 +75,11 @@ def capture(
     Returns (pause_ns, bytes_copied, threads, segments, gaps):
 
     - `pause_ns`: from before the first thread was seized until after the last was released.
-    - threads, sorted by tid: (tid, flags, registers, thread_pointer, stop_signal, error). `registers` is laid out as pr_reg of
+    - threads, sorted by tid: (tid, flags, registers, thread_pointer, stop_signal, error, vectors). `registers` is laid out as pr_reg of
       NT_PRSTATUS, and empty when the thread could not be stopped; `error` is then the errno: ESRCH it ended, EPERM it
       is traced by another, ETIMEDOUT it did not come to a stop (in uninterruptible sleep for some 100 ms, as a parent in
-      vfork, or not within `timeout_ms`).
+      vfork, or not within `timeout_ms`). With `vectors`, the last holds its floating-point and vector registers: x86-64 the
+      NT_X86_XSTATE of ptrace(2), or the 512 bytes of NT_PRFPREG where there is no XSAVE; aarch64 NT_PRFPREG; else nothing.
     - segments, sorted, disjoint and not touching: (address, bytes).
     - gaps: ("memory", address, size) cannot be read; ("late", address, size) not read within another `timeout_ms`; ("cap",
       address, size) beyond total_cap; ("stack", tid, bytes left out by a cap; 0: no stack found); ("list", head, nodes seen)
@@ -90,6 +92,11 @@ def capture(
 
     Raises OSError: ESRCH no such process, or none but zombies; EPERM it may not be traced, is traced already, or is this
     very process; ETIMEDOUT no thread came to a stop; ENOMEM. ValueError, TypeError, OverflowError for wrong arguments.
+    """
+
+def vector_components() -> tuple[tuple[int, int, int], ...]:
+    """The components of this processor's XSAVE area beyond the FXSAVE area, the form of capture()'s `vectors` on x86-64: (number,
+    offset, size), in bytes. Empty on other architectures and without XSAVE. Source: CPUID leaf 0Dh (Intel SDM, volume 2).
     """
 
 def read_memory(pid: int, address: int, size: int, /) -> bytes:
@@ -175,6 +182,16 @@ def bpf_tasks(
     Raises OSError: EPERM without root or CAP_BPF and CAP_PERFMON, ESRCH when there is no such process, EINVAL with the
     verifier's words when the kernel refuses the program (it needs 5.11, 5.15 with registers); KeyError and ValueError
     for wrong `offsets`. Before Linux 6.1 the kernel walks all threads of the machine for it.
+    """
+
+def bpf_signal_actions(pid: int, offsets: dict[str, int], /) -> tuple[tuple[int, int], ...]:
+    """What process `pid` does on each signal, by a BPF task iterator: (handler, flags) of signals 1 to 64. Stops nothing.
+
+    The handler is an address, 0 for SIG_DFL, 1 for SIG_IGN; the flags are SA_… as the kernel keeps them (sigaction(2)).
+    Two reads in a row agreed on all of them. Source: the kernel's task->sighand->action[].
+
+    Raises OSError like bpf_tasks; EAGAIN when they changed whenever they were read, ENODATA on a kernel whose types do
+    not tell where they are.
     """
 
 def inject_sigaltstack(

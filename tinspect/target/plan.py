@@ -47,6 +47,31 @@ class LinkedList:
     limit: int = 100_000
 
 
+@dataclass(frozen=True, slots=True)
+class SlotTable:
+    """``count`` records, ``stride`` bytes apart, from ``address`` on. Each begins with a 32-bit sequence number that its writer raises
+    before and after it writes: odd in between."""
+
+    address: int
+    stride: int
+    count: int
+
+    @property
+    def range(self) -> AddressRange:
+        """All of its slots."""
+        return AddressRange.sized(self.address, self.stride * self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class SlotGroup:
+    """Tables of records that are given out and taken back meanwhile. ``head`` is copied with them; the 64-bit word at ``epoch``, within
+    it, is raised before and after each such change: odd in between."""
+
+    head: AddressRange
+    epoch: int
+    tables: tuple[SlotTable, ...]
+
+
 class StackRuleKind(IntEnum):
     """How two words of the descriptor tell where the stack ends."""
 
@@ -68,7 +93,8 @@ class CapturePlan:
     """Everything to copy while the target stands still. Plans are joined with ``+``.
 
     ``register_pointers`` are (register, before, size): of every thread, ``size`` bytes from the register's value − ``before`` on are
-    copied, where the target has touched them.
+    copied, where the target has touched them. ``slot_groups`` need care only where the target runs on while it is copied.
+    ``vectors`` asks for floating-point and vector registers, which a snapshot file keeps and no report needs.
     """
 
     fixed: tuple[AddressRange, ...] = ()
@@ -77,8 +103,10 @@ class CapturePlan:
     lists: tuple[LinkedList, ...] = ()
     thread_chains: tuple[ThreadChain, ...] = ()
     register_pointers: tuple[tuple[str, int, int], ...] = ()
+    slot_groups: tuple[SlotGroup, ...] = ()
     stack_rule: StackRule | None = None
     stack_cap: int = 9 << 20  # bytes: a stack of the usual 8 MiB, and what of its guard an overflow has reached
+    vectors: bool = False
 
     def __add__(self, other: CapturePlan) -> CapturePlan:
         return CapturePlan(
@@ -88,6 +116,14 @@ class CapturePlan:
             self.lists + other.lists,
             self.thread_chains + other.thread_chains,
             self.register_pointers + other.register_pointers,
+            self.slot_groups + other.slot_groups,
             self.stack_rule or other.stack_rule,
             max(self.stack_cap, other.stack_cap),
+            self.vectors or other.vectors,
         )
+
+    @property
+    def standing(self) -> tuple[AddressRange, ...]:
+        """The ranges that can be copied as they are from a target that stands still: the fixed ones, and every slot."""
+        tables = (table.range for group in self.slot_groups for table in group.tables)
+        return (*self.fixed, *(group.head for group in self.slot_groups), *tables)

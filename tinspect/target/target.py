@@ -12,6 +12,7 @@ from tinspect.model.address import AddressRange
 from tinspect.model.gap import Gap
 from tinspect.model.mapping import MappingTable
 from tinspect.model.module import Module, ModuleTable
+from tinspect.model.signals import SignalHandler
 from tinspect.model.stack import SignalStack
 from tinspect.model.thread import Thread
 from tinspect.target.memory import MemoryReader
@@ -130,7 +131,10 @@ class Snapshot:
 
     ``pages`` are the states of pages in and below the stacks (sorted by address), or None where the backend cannot know (cores,
     gdb remote). ``guard_flags_known`` is False on kernels that cannot show installed guards. ``signal_stacks`` holds what the
-    backend itself could learn by tid (BPF, injection, notes). ``pause_us`` is how long the target stood still, in µs.
+    backend itself could learn by tid (BPF, injection, notes), ``signal_handlers`` the handlers by signal, None
+    where it could not. ``pause_us`` is how long the target stood still, in µs.
+    ``vectors`` are the floating-point and vector registers by tid in the form of ptrace(2), where the plan asks for them.
+    ``stood_still`` is False when threads ran while it was captured: what two of them say need not be of one moment.
     """
 
     kind: TargetKind
@@ -146,6 +150,9 @@ class Snapshot:
     signal_stacks: AbstractMapping[int, SignalStack] = field(default_factory=dict)
     pause_us: int | None = None
     gaps: tuple[Gap, ...] = ()
+    stood_still: bool = True
+    signal_handlers: tuple[SignalHandler, ...] | None = None
+    vectors: AbstractMapping[int, bytes] = field(default_factory=dict)
 
     def thread(self, tid: int) -> Thread | None:
         """The captured thread ``tid``, or None."""

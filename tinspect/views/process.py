@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from tinspect.model.module import Module
 from tinspect.model.report import LibcInfo, MemoryRegion, ProcessLimits, ProcessReport, TargetInfo
+from tinspect.model.signals import SignalHandler
 from tinspect.model.stack import CachedStack
 from tinspect.views.grouping import grouped
 from tinspect.views.options import DEFAULT_VIEW, ViewOptions
@@ -37,12 +38,19 @@ _MODULE_COLUMNS = (
     Column("build_id", "BUILD ID", priority=5),
     Column("state", "", priority=3),
 )
+_HANDLER_COLUMNS = (
+    Column("signals", "SIGNALS", min_width=12, wrap=True),
+    Column("handler", "HANDLER"),
+    Column("symbol", "SYMBOL", min_width=12),
+    Column("flags", "FLAGS", priority=1, min_width=12, wrap=True),
+    Column("source", "SOURCE", priority=2),
+)
 REGION_ROLES = {"stack": Role.GOOD, "altstack": Role.NOTE, "guard": Role.WARNING, "cached_stack": Role.DIM}
 
 
 def process_tables(report: ProcessReport, options: ViewOptions = DEFAULT_VIEW) -> tuple[Table, ...]:
     """The facts always; the others when they have rows."""
-    rest = (regions_table(report, options), cached_table(report), modules_table(report))
+    rest = (regions_table(report, options), handlers_table(report), cached_table(report), modules_table(report))
     return (facts_table(report.target, report.limits), *(table for table in rest if table.rows))
 
 
@@ -72,7 +80,7 @@ def libc_words(libc: LibcInfo) -> str:
     """ "glibc 2.36, layout by dwarf"."""
     version = f" {libc.version}" if libc.version else ""
     layout = f", layout by {libc.layout_source}" if libc.layout_source else ""
-    return f"{libc.name}{version}{layout}"
+    return f"{libc.name or '?'}{version}{layout}"
 
 
 def regions_table(report: ProcessReport, options: ViewOptions = DEFAULT_VIEW) -> Table:
@@ -99,6 +107,25 @@ def _region_row(group: list[MemoryRegion]) -> Row:
         Cell(label, REGION_ROLES.get(first.kind, Role.PLAIN)),
     )
     return Row(f"region:{first.range.low:x}", cells, tids)
+
+
+def handlers_table(report: ProcessReport) -> Table:
+    """The signal handlers; the signals that one handles in the same way share a row."""
+    groups = grouped(report.signal_handlers or (), lambda handler: (handler.handler, handler.flags))
+    rows = tuple(_handler_row(group) for group in groups)
+    return Table("handlers", f"Signal handlers: {len(report.signal_handlers or ()):,}", _HANDLER_COLUMNS, rows, "none")
+
+
+def _handler_row(group: Sequence[SignalHandler]) -> Row:
+    first = group[0]
+    cells = (
+        Cell(" ".join(handler.name for handler in group), sort=first.signal),
+        address_cell(first.handler),
+        text_cell(first.symbol, Role.CODE),
+        Cell(" ".join(first.flags), Role.DIM),
+        source_cell(first.source),
+    )
+    return Row(f"handler:{first.signal}", cells)
 
 
 def cached_table(report: ProcessReport) -> Table:

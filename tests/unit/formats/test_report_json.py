@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from tests.unit.reports import HOSTILE_NAMES, TARGET, any_report, renamed, sample_report
 from tinspect.errors import FormatError
 from tinspect.formats.report_json import REPORT_SCHEMA, dump_report, parse_report, to_json
-from tinspect.model.report import ProcessReport
+from tinspect.model.report import LibcInfo, ProcessReport
 
 _SLOW = settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
 
@@ -110,6 +111,24 @@ def test_unknown_is_null() -> None:
         "registers",
     )  # fmt: skip
     assert [thread[name] for name in unknown] == [None] * len(unknown)
+
+
+@pytest.mark.parametrize("libc", [LibcInfo("none"), LibcInfo(None), LibcInfo("musl", None, "table")])
+def test_text_that_is_unknown_is_null_as_well(libc: LibcInfo) -> None:
+    report = sample_report()
+    bare = replace(
+        report,
+        target=replace(report.target, executable="", libc=libc),
+        threads=tuple(replace(entry, thread=replace(entry.thread, name="")) for entry in report.threads),
+        modules=tuple(replace(module, build_id="") for module in report.modules),
+    )
+    data: Any = to_json(bare)
+    assert data["target"]["executable"] is None
+    assert data["target"]["libc"] == {"name": libc.name, "version": None, "layout_source": libc.layout_source}
+    assert {thread["name"] for thread in data["threads"]} == {None}
+    assert {module["build_id"] for module in data["modules"]} <= {None}
+    assert parse_report(data) == bare
+    assert violations(data, REPORT_SCHEMA) == []
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)

@@ -22,6 +22,7 @@ from tinspect.model.address import AddressRange
 from tinspect.model.gap import Gap
 from tinspect.model.mapping import Mapping
 from tinspect.model.module import Module
+from tinspect.model.signals import SignalHandler
 from tinspect.model.source import Source
 from tinspect.model.stack import SignalStack, SignalStackState
 from tinspect.model.thread import Exactness, SignalStop, SyscallState, Thread
@@ -64,17 +65,24 @@ FULL = SnapshotNote(
     ),
     pause_us=12,
     gaps=(Gap("x", "y", 7), Gap("z", "w")),
+    signal_handlers=(SignalHandler(11, "SIGSEGV", 1 << 63, ("SA_ONSTACK", "0x20000000"), Source.BPF),),
 )
 EMPTY = SnapshotNote(1, "1", "core", None, "", (), (), (), None, None, None, None, False, (), None, ())
 
 THREAD, MAPPING = (json.loads(pack_snapshot_note(FULL))[name][0] for name in ("threads", "mappings"))
 
 
-@pytest.mark.parametrize("note", [FULL, EMPTY, replace(FULL, pages=())])
+@pytest.mark.parametrize("note", [FULL, EMPTY, replace(FULL, pages=(), signal_handlers=())])
 def test_a_note_comes_back(note: SnapshotNote) -> None:
     data = pack_snapshot_note(note)
     assert parse_snapshot_note(data) == note
     assert json.loads(data)["version"] == 1
+
+
+def test_a_note_of_before_tells_no_handlers() -> None:
+    document = json.loads(pack_snapshot_note(FULL))
+    del document["signal_handlers"]
+    assert parse_snapshot_note(json.dumps(document).encode()) == replace(FULL, signal_handlers=None)
 
 
 def test_addresses_are_text_for_readers_that_keep_numbers_as_doubles() -> None:
@@ -98,6 +106,7 @@ def test_addresses_are_text_for_readers_that_keep_numbers_as_doubles() -> None:
         {"mappings": [MAPPING | {"permissions": ""}]},
         {"signal_stacks": [{"tid": 1}]},
         {"pages": "all"},
+        {"signal_handlers": [{"signal": 11, "name": "SIGSEGV", "handler": 4096, "flags": [], "source": "bpf"}]},
     ],
 )
 def test_what_is_wrong_is_refused(change: dict[str, object]) -> None:

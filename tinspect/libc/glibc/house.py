@@ -211,8 +211,8 @@ def _build(
     )
 
 
-def _version(target: Target, symbols: Symbolizer, libc: Module) -> str:
-    """From the banner in libc's constants, or the version that a static program has for libthread_db; "" when there is neither."""
+def _version(target: Target, symbols: Symbolizer, libc: Module) -> str | None:
+    """From the banner in libc's constants, or the version that a static program has for libthread_db; None when there is neither."""
     address = symbols.find_address("__nptl_version", libc.name) or symbols.find_address("nptl_version", libc.name)
     with suppress(MemoryUnreadable):
         version = read_c_string(target.memory, address or 0, 16).decode("ascii", "replace")
@@ -227,4 +227,4 @@ def _version(target: Target, symbols: Symbolizer, libc: Module) -> str:
             continue
         if match:
             return match[1].decode()
-    return ""
+    return None

@@ -147,7 +147,7 @@ def detect_musl(target: Target, symbols: Symbolizer) -> Musl | None:
         pointer = symbols.find_address("_dl_debug_addr", libc.name)
         r_debug = find_word(target.memory, pointer) if pointer else None
     return Musl(
-        info=LibcInfo("musl", _version(target, libc) if libc else "", "table"),
+        info=LibcInfo("musl", _version(target, libc) if libc else None, "table"),
         layout=layout,
         key_table=find_key_table(target, symbols, place.name),
         tls_modules=read_tls_modules(target, r_debug),
@@ -187,8 +187,8 @@ def _places(target: Target, module: Module) -> Iterator[AddressRange]:
             yield AddressRange(mapping.range.low, min(mapping.range.high, mapping.range.low + _SEARCH_START))
 
 
-def _version(target: Target, libc: Module) -> str:
-    """From the constants of the dynamic linker, which prints it when run without arguments; "" when it is not found."""
+def _version(target: Target, libc: Module) -> str | None:
+    """From the constants of the dynamic linker, which prints it when run without arguments; None when it is not found."""
     for mapping in target.mappings.overlapping(libc.range):
         if not mapping.is_readable or mapping.is_writable or mapping.range.size > _MOST_CONSTANTS:
             continue
@@ -198,4 +198,4 @@ def _version(target: Target, libc: Module) -> str:
             continue
         if match:
             return match[1].decode()
-    return ""
+    return None

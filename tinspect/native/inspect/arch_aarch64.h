@@ -10,6 +10,20 @@
 
 typedef struct user_regs_struct ti_arch_registers; /* x0..x30, sp, pc, pstate */
 
+#define TI_ARCH_VECTOR_SET NT_PRFPREG
+
+static inline size_t ti_arch_vectors_size(void)
+{
+    return sizeof(struct user_fpsimd_struct); /* v0..v31, fpsr, fpcr */
+}
+
+static inline size_t ti_arch_vector_component(unsigned number, size_t *offset)
+{
+    (void)number;
+    (void)offset;
+    return 0;
+}
+
 static inline uint64_t ti_arch_sp(const ti_arch_registers *registers)
 {
     return registers->sp;

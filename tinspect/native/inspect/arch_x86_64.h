@@ -2,6 +2,8 @@
 #ifndef TI_ARCH_X86_64_H
 #define TI_ARCH_X86_64_H
 
+#include <cpuid.h>
+#include <elf.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,6 +12,27 @@
 #include <sys/user.h>
 
 typedef struct user_regs_struct ti_arch_registers; /* NT_PRSTATUS's pr_reg: 27 words, fs_base and gs_base included */
+
+#define TI_ARCH_VECTOR_SET NT_X86_XSTATE
+
+/* The most that set can have: the XSAVE area with every feature that the system has enabled (Intel SDM, CPUID leaf 0Dh,
+ * EBX); the FXSAVE area where there is no XSAVE. */
+static inline size_t ti_arch_vectors_size(void)
+{
+    unsigned a, size, c, d;
+    return __get_cpuid_count(0xd, 0, &a, &size, &c, &d) && size > 512 ? size : 512;
+}
+
+/* Where the XSAVE area has component `number` (2 and up), and its size: 0 for one that this processor has not. */
+static inline size_t ti_arch_vector_component(unsigned number, size_t *offset)
+{
+    unsigned size = 0, where = 0, c, d;
+    if (!__get_cpuid_count(0xd, number, &size, &where, &c, &d)) {
+        return 0;
+    }
+    *offset = where;
+    return where ? size : 0; /* one that only supervisors see has no place */
+}
 
 static inline uint64_t ti_arch_sp(const ti_arch_registers *registers)
 {

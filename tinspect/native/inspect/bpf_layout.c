@@ -12,7 +12,7 @@
 #endif
 
 /* What comes before the dot says how to learn what comes behind it; on_cpu is missing where a kernel knows one CPU
- * only. */
+ * only, and signal actions are no reason to go without threads. */
 static const struct {
     const char *name;
     bool optional;
@@ -33,6 +33,11 @@ static const struct {
     [TI_UPID_NUMBER] = {"upid.nr", false},
     [TI_UPID_SIZE] = {"sizeof.upid", false},
     [TI_SIGNAL_THREADS] = {"signal_struct.nr_threads", false},
+    [TI_TASK_SIGNAL_HANDLERS] = {"task_struct.sighand", true},
+    [TI_SIGNAL_HANDLERS_ACTIONS] = {"sighand_struct.action", true},
+    [TI_ACTION_SIZE] = {"sizeof.k_sigaction", true},
+    [TI_ACTION_HANDLER] = {"k_sigaction.sa.sa_handler", true},
+    [TI_ACTION_FLAGS] = {"k_sigaction.sa.sa_flags", true},
     [TI_REGISTERS_SIZE] = {"sizeof.pt_regs", false},
     [TI_ITERATOR_FUNCTION] = {"function.bpf_iter_task", false},
 };

@@ -168,18 +168,42 @@ static void copy_registers(struct ti_bpf_program *program, const int64_t *number
     land(program, skip);
 }
 
+/* Puts TASK and SEQUENCE in place. The jump is for the call at the end of the iteration, which has no task.
+ *
+ * R1: struct bpf_iter__task { struct bpf_iter_meta *meta; struct task_struct *task; }, meta begins with the seq_file.
+ */
+static size_t begin(struct ti_bpf_program *program)
+{
+    program->count = 0;
+    load(program, BPF_DW, TASK, BPF_REG_1, 8);
+    size_t no_task = jump_if(program, BPF_JEQ, TASK, 0);
+    load(program, BPF_DW, BPF_REG_2, BPF_REG_1, 0);
+    load(program, BPF_DW, SEQUENCE, BPF_REG_2, 0);
+    return no_task;
+}
+
+/* When the buffer is full, the kernel drops what this thread wrote and comes back to it in the next read. */
+static void write_stack(struct ti_bpf_program *program, int at)
+{
+    copy(program, BPF_REG_1, SEQUENCE);
+    copy(program, BPF_REG_2, BPF_REG_10);
+    add_number(program, BPF_REG_2, at);
+    copy(program, BPF_REG_3, LENGTH);
+    call(program, BPF_FUNC_seq_write);
+}
+
+static void end(struct ti_bpf_program *program)
+{
+    set(program, RESULT, 0);
+    add(program, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+}
+
 void ti_bpf_program_make(struct ti_bpf_program *program, const struct ti_bpf_layout *layout, pid_t pid, bool registers)
 {
     const int64_t *numbers = layout->numbers;
     const int record = RECORD_AT - (registers ? (int)(numbers[TI_REGISTERS_SIZE] + 7) / 8 * 8 : 0);
     const int scratch = record - TI_BPF_SCRATCH;
-    program->count = 0;
-    /* R1: struct bpf_iter__task { struct bpf_iter_meta *meta; struct task_struct *task; }, meta begins with the
-     * seq_file. */
-    load(program, BPF_DW, TASK, BPF_REG_1, 8);
-    size_t no_task = jump_if(program, BPF_JEQ, TASK, 0); /* the call at the end of the iteration */
-    load(program, BPF_DW, BPF_REG_2, BPF_REG_1, 0);
-    load(program, BPF_DW, SEQUENCE, BPF_REG_2, 0);
+    size_t no_task = begin(program);
     find_namespace(program, numbers, scratch);
     follow(program, scratch, TASK, numbers[TI_TASK_GROUP_LEADER]);
     follow(program, scratch, BPF_REG_3, numbers[TI_TASK_THREAD_PID]);
@@ -195,15 +219,41 @@ void ti_bpf_program_make(struct ti_bpf_program *program, const struct ti_bpf_lay
     if (registers) {
         copy_registers(program, numbers, record);
     }
-    copy(program, BPF_REG_1, SEQUENCE);
-    copy(program, BPF_REG_2, BPF_REG_10);
-    add_number(program, BPF_REG_2, record);
-    copy(program, BPF_REG_3, LENGTH);
-    call(program,
-         BPF_FUNC_seq_write); /* when the buffer is full, the kernel comes back to this thread in the next read */
+    write_stack(program, record);
     land(program, no_task);
     land(program, other_process);
     land(program, ended);
-    set(program, RESULT, 0);
-    add(program, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+    end(program);
+}
+
+void ti_bpf_actions_program_make(struct ti_bpf_program *program, const struct ti_bpf_layout *layout, pid_t pid)
+{
+    /* In parts that fit on the program's stack: the whole table is four times as large. */
+    enum { PART = 8, PARTS = TI_SIGNALS / PART };
+    const int64_t *numbers = layout->numbers;
+    const int32_t size = (int32_t)numbers[TI_ACTION_SIZE] * PART;
+    const int part = -(PART * TI_BPF_MOST_ACTION), scratch = part - TI_BPF_SCRATCH;
+    size_t leave[PARTS + 3], leaving = 0;
+    leave[leaving++] = begin(program);
+    find_namespace(program, numbers, scratch);
+    follow(program, scratch, TASK, numbers[TI_TASK_THREAD_PID]);
+    read_number(program, scratch);
+    leave[leaving++] = jump_if(program, BPF_JNE, RESULT, (int32_t)pid); /* all but the leader, who shares its table */
+    follow(program, scratch, TASK, numbers[TI_TASK_SIGNAL_HANDLERS]);
+    leave[leaving++] = jump_if(program, BPF_JEQ, BPF_REG_3, 0); /* it has ended */
+    const int actions = NUMBER_OFFSET;                          /* no number is read from here on */
+    copy(program, actions, BPF_REG_3);
+    add_number(program, actions, numbers[TI_SIGNAL_HANDLERS_ACTIONS]);
+    set(program, LENGTH, size);
+    for (int index = 0; index < PARTS; index++) {
+        copy(program, BPF_REG_3, actions);
+        read_kernel(program, part, size);
+        leave[leaving++] = jump_if(program, BPF_JNE, RESULT, 0);
+        write_stack(program, part);
+        add_number(program, actions, size);
+    }
+    while (leaving) {
+        land(program, leave[--leaving]);
+    }
+    end(program);
 }

@@ -30,7 +30,9 @@ enum {
     TI_BPF_STACK = 512, /* MAX_BPF_STACK, include/linux/filter.h */
     TI_BPF_SCRATCH = 16,
     TI_BPF_MOST_REGISTERS = TI_BPF_STACK - TI_BPF_SCRATCH - (int)sizeof(struct ti_bpf_record),
-    TI_BPF_MOST_INSTRUCTIONS = 128,
+    TI_BPF_MOST_INSTRUCTIONS = 192,
+    TI_SIGNALS = 64,         /* _NSIG */
+    TI_BPF_MOST_ACTION = 32, /* bytes of a struct k_sigaction */
 };
 
 struct ti_bpf_program {
@@ -41,5 +43,9 @@ struct ti_bpf_program {
 /* `pid` is the process in the pid namespace of whoever reads the iterator. Needs sizeof.pt_regs <=
  * TI_BPF_MOST_REGISTERS. */
 void ti_bpf_program_make(struct ti_bpf_program *program, const struct ti_bpf_layout *layout, pid_t pid, bool registers);
+
+/* Another one: writes the actions of all signals, TI_SIGNALS of the kernel's struct k_sigaction (signal 1 first), once
+ * for the process. What cannot be read ends the output. Needs sizeof.k_sigaction <= TI_BPF_MOST_ACTION. */
+void ti_bpf_actions_program_make(struct ti_bpf_program *program, const struct ti_bpf_layout *layout, pid_t pid);
 
 #endif

@@ -1,118 +1,20 @@
 #include "bpf_tasks.h"
 
-#include "array.h"
-
-#include <stdio.h>
-#include <string.h>
-#include <sys/syscall.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
-enum { LOG_BYTES = 1 << 16, READ_BYTES = 1 << 16, MOST_TRIES = 4 };
-
-static int bpf(enum bpf_cmd command, union bpf_attr *attributes)
-{
-    long result = syscall(SYS_bpf, command, attributes, sizeof *attributes);
-    return result < 0 ? -errno : (int)result;
-}
-
-static int load_once(const struct ti_bpf_program *program, const struct ti_bpf_layout *layout, char *log)
-{
-    union bpf_attr attributes = {
-        .prog_type = BPF_PROG_TYPE_TRACING,
-        .insn_cnt = (uint32_t)program->count,
-        .insns = (uintptr_t)program->code,
-        .license = (uintptr_t)"Dual MIT/GPL", /* bpf_probe_read_kernel and bpf_seq_write are for such programs only */
-        .prog_name = "tinspect_tasks",
-        .expected_attach_type = BPF_TRACE_ITER,
-        .attach_btf_id = (uint32_t)layout->numbers[TI_ITERATOR_FUNCTION],
-    };
-    if (log) {
-        attributes.log_level = 1;
-        attributes.log_size = LOG_BYTES;
-        attributes.log_buf = (uintptr_t)log;
-    }
-    return bpf(BPF_PROG_LOAD, &attributes);
-}
-
-/* The verifier's verdict is its last line but the statistics. */
-static void keep_verdict(char *log, struct ti_bpf_failure *failure)
-{
-    char *statistics = strstr(log, "\nprocessed ");
-    if (statistics) {
-        *statistics = 0;
-    }
-    size_t length = strlen(log);
-    while (length && log[length - 1] == '\n') {
-        log[--length] = 0;
-    }
-    char *line = strrchr(log, '\n');
-    snprintf(failure->log, sizeof failure->log, "%s", line ? line + 1 : log);
-}
-
-static int load_program(const struct ti_bpf_program *program, const struct ti_bpf_layout *layout,
-                        struct ti_bpf_failure *failure)
-{
-    failure->step = "loading the task iterator's program";
-    int fd = load_once(program, layout, NULL);
-    if (fd >= 0 || fd == -EPERM || fd == -ENOSYS) {
-        return fd;
-    }
-    char *log = calloc(1, LOG_BYTES);
-    if (log) {
-        fd = load_once(program, layout, log);
-        keep_verdict(log, failure);
-        free(log);
-    }
-    return fd;
-}
-
-/* From Linux 6.1 the kernel visits this process only; older ones refuse the argument (E2BIG, EINVAL) and visit all. */
-static int create_link(int program, pid_t pid)
-{
-    uint32_t only[4] = {0, (uint32_t)pid}; /* union bpf_iter_link_info's task: tid, pid, pid_fd */
-    union bpf_attr attributes = {.link_create = {
-                                     .prog_fd = (uint32_t)program,
-                                     .attach_type = BPF_TRACE_ITER,
-                                     .iter_info = (uintptr_t)only,
-                                     .iter_info_len = sizeof only,
-                                 }};
-    int fd = bpf(BPF_LINK_CREATE, &attributes);
-    if (fd == -E2BIG || fd == -EINVAL) {
-        attributes.link_create.iter_info = 0;
-        attributes.link_create.iter_info_len = 0;
-        fd = bpf(BPF_LINK_CREATE, &attributes);
-    }
-    return fd;
-}
-
-static int read_all(struct ti_bpf_tasks *tasks, int iterator)
-{
-    for (;;) {
-        uint8_t *bytes = ti_array_room(tasks->bytes, &tasks->capacity, tasks->size, READ_BYTES, 1);
-        if (!bytes) {
-            return -ENOMEM;
-        }
-        tasks->bytes = bytes;
-        ssize_t got = read(iterator, bytes + tasks->size, tasks->capacity - tasks->size);
-        if (got == 0) {
-            return 0;
-        }
-        if (got < 0 && errno != EINTR && errno != EAGAIN) { /* EAGAIN: a million threads of others passed over; go on */
-            return -errno;
-        }
-        tasks->size += got > 0 ? (size_t)got : 0;
-    }
-}
+enum { MOST_TRIES = 4 };
 
 const struct ti_bpf_record *ti_bpf_tasks_next(const struct ti_bpf_tasks *tasks, size_t *offset)
 {
-    if (tasks->size - *offset < sizeof(struct ti_bpf_record)) {
+    if (tasks->output.size - *offset < sizeof(struct ti_bpf_record)) {
         return NULL;
     }
     /* Both sizes are multiples of 8, so every record is aligned. */
-    const struct ti_bpf_record *record = (const struct ti_bpf_record *)(tasks->bytes + *offset);
+    const struct ti_bpf_record *record = (const struct ti_bpf_record *)(tasks->output.bytes + *offset);
     size_t length = sizeof *record + (record->has_registers ? tasks->registers_size : 0);
-    if (tasks->size - *offset < length) {
+    if (tasks->output.size - *offset < length) {
         return NULL;
     }
     *offset += length;
@@ -134,18 +36,9 @@ static bool count_records(struct ti_bpf_tasks *tasks)
 
 static int iterate(struct ti_bpf_tasks *tasks, int link, struct ti_bpf_failure *failure)
 {
-    union bpf_attr attributes = {.iter_create = {.link_fd = (uint32_t)link}};
     bool cut_short = true;
     for (int try = 0; cut_short && try < MOST_TRIES; try++) {
-        tasks->size = 0;
-        failure->step = "opening the task iterator";
-        int iterator = bpf(BPF_ITER_CREATE, &attributes);
-        if (iterator < 0) {
-            return iterator;
-        }
-        failure->step = "reading the task iterator";
-        int error = read_all(tasks, iterator);
-        close(iterator);
+        int error = ti_bpf_iterator_read(link, &tasks->output, failure);
         if (error) {
             return error;
         }
@@ -164,13 +57,7 @@ int ti_bpf_tasks_read(struct ti_bpf_tasks *tasks, pid_t pid, const struct ti_bpf
     }
     struct ti_bpf_program program;
     ti_bpf_program_make(&program, layout, pid, registers);
-    int program_fd = load_program(&program, layout, failure);
-    if (program_fd < 0) {
-        return program_fd;
-    }
-    failure->step = "attaching the task iterator";
-    int link = create_link(program_fd, pid);
-    close(program_fd); /* the link keeps it */
+    int link = ti_bpf_iterator_open(&program, layout, pid, failure);
     if (link < 0) {
         return link;
     }
@@ -181,6 +68,6 @@ int ti_bpf_tasks_read(struct ti_bpf_tasks *tasks, pid_t pid, const struct ti_bpf
 
 void ti_bpf_tasks_free(struct ti_bpf_tasks *tasks)
 {
-    free(tasks->bytes);
+    free(tasks->output.bytes);
     *tasks = (struct ti_bpf_tasks){0};
 }

@@ -2,19 +2,12 @@
 #ifndef TI_BPF_TASKS_H
 #define TI_BPF_TASKS_H
 
-#include "bpf_program.h"
+#include "bpf_iterator.h"
 
 struct ti_bpf_tasks {
-    uint8_t *bytes; /* records, each as long as its has_registers says */
-    size_t size, capacity;
+    struct ti_bpf_output output; /* records, each as long as its has_registers says */
     size_t count;
     size_t registers_size;
-};
-
-/* Why ti_bpf_tasks_read failed: the step, and the verifier's last words where it had any. */
-struct ti_bpf_failure {
-    const char *step;
-    char log[256];
 };
 
 /* Reads all threads of process `pid` (its number in our pid namespace). 0 or -errno; -ESRCH when there are none. */

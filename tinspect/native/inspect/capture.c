@@ -218,8 +218,10 @@ static int capture_in_this_thread(void *context, const atomic_bool *cancelled)
     };
     int error = ti_stop_open(&stop);
     error = error ? error : ti_copies_reserve(&job->capture->copies, expected_bytes(plan, stop.listed.count));
+    error = error || !plan->vectors ? error : ti_vectors_reserve(&job->capture->vectors, stop.listed.count);
     if (!error) {
         error = ti_stop_all(&stop);
+        error = error || !plan->vectors ? error : ti_vectors_read(&job->capture->vectors, &stop.threads);
         job->capture->threads = stop.threads;
         error = error ? error : copy_memory(plan, job->capture, cancelled);
         job->capture->pause_ns = ti_stop_release(&stop);
@@ -242,6 +244,7 @@ void ti_capture_free(struct ti_capture *capture)
 {
     free(capture->threads.items);
     free(capture->gaps.items);
+    ti_vectors_free(&capture->vectors);
     ti_copies_free(&capture->copies);
     *capture = (struct ti_capture){0};
 }

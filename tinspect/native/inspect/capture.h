@@ -8,10 +8,12 @@
 #include "gaps.h"
 #include "plan.h"
 #include "threads.h"
+#include "vectors.h"
 #include "worker.h"
 
 struct ti_capture {
     struct ti_threads threads; /* sorted by tid */
+    struct ti_vectors vectors;
     struct ti_copies copies;
     struct ti_gaps gaps;
     uint64_t pause_ns;

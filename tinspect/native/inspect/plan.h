@@ -79,7 +79,7 @@ struct ti_plan {
     struct ti_ranges mappings; /* sorted */
     uint64_t red_zone, stack_cap, total_cap;
     struct ti_tids tids; /* sorted; all threads when empty */
-    bool undo_restart;
+    bool undo_restart, vectors;
     uint64_t timeout_ns;
 };
 

@@ -28,6 +28,7 @@ struct ti_thread {
     uint64_t sp, thread_pointer;
     size_t registers_size;
     ti_arch_registers registers;
+    size_t vectors_at, vectors_size; /* vectors.h */
 };
 
 /* A thread whose thread pointer leads to a descriptor. */

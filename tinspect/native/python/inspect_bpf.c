@@ -1,6 +1,7 @@
-/* `_inspect.btf_offsets` and `_inspect.bpf_tasks`: the Python face of inspect/bpf*.c. */
+/* `_inspect.btf_offsets`, `bpf_tasks` and `bpf_signal_actions`: the Python face of inspect/bpf*.c. */
 #include "inspect_ranges.h"
 
+#include "bpf_actions.h"
 #include "bpf_tasks.h"
 
 #include <errno.h>
@@ -77,6 +78,16 @@ static int number_from_python(PyObject *offsets, enum ti_bpf_number number, int6
     return 0;
 }
 
+static int layout_from_python(PyObject *offsets, struct ti_bpf_layout *layout)
+{
+    for (int number = 0; number < TI_BPF_NUMBERS; number++) {
+        if (number_from_python(offsets, (enum ti_bpf_number)number, &layout->numbers[number]) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static PyObject *record_to_python(const struct ti_bpf_record *record, const struct ti_bpf_layout *layout)
 {
     bool has_pointer = layout->numbers[TI_TASK_THREAD_POINTER] >= 0;
@@ -122,6 +133,12 @@ static PyObject *raise_bpf_failure(int error, int pid, const struct ti_bpf_failu
     if (error == ESRCH) {
         return ti_raise_failure(error, "the task iterator knows no process %d", pid);
     }
+    if (error == ENODATA) {
+        return ti_raise_failure(error, "this kernel's types do not tell where it keeps signal actions");
+    }
+    if (error == EAGAIN) {
+        return ti_raise_failure(error, "the signal actions of process %d changed whenever they were read", pid);
+    }
     if (error == EINVAL || error == ENOSYS || error == E2BIG) {
         return ti_raise_failure(error, "%s needs Linux 5.11, with registers 5.15%s%s", failure->step,
                                 failure->log[0] ? ": " : "", failure->log);
@@ -138,10 +155,8 @@ static PyObject *bpf_tasks(PyObject *module, PyObject *args)
         return NULL;
     }
     struct ti_bpf_layout layout;
-    for (int number = 0; number < TI_BPF_NUMBERS; number++) {
-        if (number_from_python(offsets, (enum ti_bpf_number)number, &layout.numbers[number]) < 0) {
-            return NULL;
-        }
+    if (layout_from_python(offsets, &layout) < 0) {
+        return NULL;
     }
     struct ti_bpf_tasks tasks;
     struct ti_bpf_failure failure;
@@ -154,11 +169,45 @@ static PyObject *bpf_tasks(PyObject *module, PyObject *args)
     return PyErr_CheckSignals() < 0 ? (Py_XDECREF(result), NULL) : result;
 }
 
+static PyObject *actions_to_python(const struct ti_signal_action *actions)
+{
+    PyObject *result = PyTuple_New(TI_SIGNALS);
+    for (Py_ssize_t index = 0; result && index < TI_SIGNALS; index++) {
+        PyObject *item =
+            Py_BuildValue("(KK)", (unsigned long long)actions[index].handler, (unsigned long long)actions[index].flags);
+        if (!item || PyTuple_SetItem(result, index, item) < 0) {
+            Py_CLEAR(result);
+        }
+    }
+    return result;
+}
+
+static PyObject *bpf_signal_actions(PyObject *module, PyObject *args)
+{
+    (void)module;
+    int pid;
+    PyObject *offsets;
+    struct ti_bpf_layout layout;
+    if (!PyArg_ParseTuple(args, "iO!:bpf_signal_actions", &pid, &PyDict_Type, &offsets) ||
+        layout_from_python(offsets, &layout) < 0) {
+        return NULL;
+    }
+    struct ti_signal_action actions[TI_SIGNALS];
+    struct ti_bpf_failure failure;
+    int error;
+    Py_BEGIN_ALLOW_THREADS;
+    error = ti_bpf_actions_read(actions, pid, &layout, &failure);
+    Py_END_ALLOW_THREADS;
+    return error ? raise_bpf_failure(-error, pid, &failure) : actions_to_python(actions);
+}
+
 PyMethodDef ti_bpf_methods[] = {
     {"btf_offsets", (PyCFunction)(void (*)(void))btf_offsets, METH_VARARGS | METH_KEYWORDS,
      "btf_offsets(path='/sys/kernel/btf/vmlinux')\n--\n\nWhat bpf_tasks needs to know of this kernel, as (name, "
      "number) pairs."},
     {"bpf_tasks", bpf_tasks, METH_VARARGS,
      "bpf_tasks(pid, offsets, want_registers, /)\n--\n\nEvery thread of a process, by a BPF task iterator."},
+    {"bpf_signal_actions", bpf_signal_actions, METH_VARARGS,
+     "bpf_signal_actions(pid, offsets, /)\n--\n\nWhat a process does on each signal, by a BPF task iterator."},
     {NULL, NULL, 0, NULL},
 };

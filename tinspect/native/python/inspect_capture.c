@@ -8,18 +8,21 @@
 #include "clock.h"
 #include "inspect_ranges.h"
 
-static PyObject *thread_to_python(const struct ti_thread *thread)
+static PyObject *thread_to_python(const struct ti_capture *capture, const struct ti_thread *thread)
 {
-    return Py_BuildValue("(iky#Kii)", thread->tid, (unsigned long)thread->flags, (const char *)&thread->registers,
+    const uint8_t *vectors = capture->vectors.memory ? capture->vectors.memory + thread->vectors_at : NULL;
+    return Py_BuildValue("(iky#Kiiy#)", thread->tid, (unsigned long)thread->flags, (const char *)&thread->registers,
                          (Py_ssize_t)thread->registers_size, (unsigned long long)thread->thread_pointer,
-                         thread->stop_signal, thread->error);
+                         thread->stop_signal, thread->error, vectors ? (const char *)vectors : "",
+                         (Py_ssize_t)thread->vectors_size);
 }
 
-static PyObject *threads_to_python(const struct ti_threads *threads)
+static PyObject *threads_to_python(const struct ti_capture *capture)
 {
+    const struct ti_threads *threads = &capture->threads;
     PyObject *result = PyTuple_New((Py_ssize_t)threads->count);
     for (size_t index = 0; result && index < threads->count; index++) {
-        PyObject *thread = thread_to_python(&threads->items[index]);
+        PyObject *thread = thread_to_python(capture, &threads->items[index]);
         if (!thread || PyTuple_SetItem(result, (Py_ssize_t)index, thread) < 0) {
             Py_CLEAR(result);
         }
@@ -83,7 +86,7 @@ static PyObject *gaps_to_python(const struct ti_gaps *gaps)
 
 static PyObject *capture_to_python(const struct ti_capture *capture)
 {
-    PyObject *threads = threads_to_python(&capture->threads);
+    PyObject *threads = threads_to_python(capture);
     PyObject *segments = threads ? segments_to_python(&capture->copies) : NULL;
     PyObject *gaps = segments ? gaps_to_python(&capture->gaps) : NULL;
     PyObject *result = gaps ? Py_BuildValue("(KKOOO)", (unsigned long long)capture->pause_ns,
@@ -126,18 +129,19 @@ static PyObject *capture(PyObject *module, PyObject *positional, PyObject *keywo
     static char *names[] = {"pid",      "fixed",         "thread_relative",   "thread_tables",
                             "lists",    "thread_chains", "register_pointers", "stack_rule",
                             "mappings", "red_zone",      "stack_cap",         "total_cap",
-                            "tids",     "undo_restart",  "timeout_ms",        NULL};
+                            "tids",     "undo_restart",  "timeout_ms",        "vectors",
+                            NULL};
     (void)module;
     struct ti_plan_arguments arguments = {0};
     struct ti_plan plan = {0};
     unsigned long long red_zone = 128, stack_cap = 8ULL << 20, total_cap = 1ULL << 30, timeout_ms = 2000;
-    int undo_restart = 1;
-    if (!PyArg_ParseTupleAndKeywords(positional, keywords, "i|$OOOOOOOOO&O&O&OpO&:capture", names, &plan.pid,
+    int undo_restart = 1, vectors = 0;
+    if (!PyArg_ParseTupleAndKeywords(positional, keywords, "i|$OOOOOOOOO&O&O&OpO&p:capture", names, &plan.pid,
                                      &arguments.fixed, &arguments.thread_relative, &arguments.thread_tables,
                                      &arguments.lists, &arguments.thread_chains, &arguments.register_pointers,
                                      &arguments.stack_rule, &arguments.mappings, ti_address_from_python, &red_zone,
                                      ti_address_from_python, &stack_cap, ti_address_from_python, &total_cap,
-                                     &arguments.tids, &undo_restart, ti_address_from_python, &timeout_ms)) {
+                                     &arguments.tids, &undo_restart, ti_address_from_python, &timeout_ms, &vectors)) {
         return NULL;
     }
     if (plan.pid <= 0 || timeout_ms > 3600000) {
@@ -148,9 +152,31 @@ static PyObject *capture(PyObject *module, PyObject *positional, PyObject *keywo
     plan.stack_cap = stack_cap;
     plan.total_cap = total_cap;
     plan.undo_restart = undo_restart != 0;
+    plan.vectors = vectors != 0;
     plan.timeout_ns = timeout_ms * TI_NS_PER_MS;
     PyObject *result = ti_plan_from_python(&arguments, &plan) == 0 ? run_plan(&plan) : NULL;
     ti_plan_free(&plan);
+    return result;
+}
+
+static PyObject *vector_components(PyObject *module, PyObject *none)
+{
+    (void)module;
+    (void)none;
+    PyObject *list = PyList_New(0);
+    for (unsigned number = 2; list && number < 63; number++) {
+        size_t offset = 0, size = ti_arch_vector_component(number, &offset);
+        if (!size) {
+            continue;
+        }
+        PyObject *item = Py_BuildValue("(Inn)", number, (Py_ssize_t)offset, (Py_ssize_t)size);
+        if (!item || PyList_Append(list, item) < 0) {
+            Py_CLEAR(list);
+        }
+        Py_XDECREF(item);
+    }
+    PyObject *result = list ? PyList_AsTuple(list) : NULL;
+    Py_XDECREF(list);
     return result;
 }
 
@@ -178,7 +204,9 @@ PyMethodDef ti_capture_methods[] = {
      "capture(pid, *, fixed=(), thread_relative=(), thread_tables=(), lists=(), thread_chains=(), "
      "register_pointers=(), "
      "stack_rule=None, mappings=(), red_zone=128, stack_cap=8388608, total_cap=1073741824, tids=None, "
-     "undo_restart=True, timeout_ms=2000)\n--\n\n"
+     "undo_restart=True, timeout_ms=2000, vectors=False)\n--\n\n"
      "One stop of every thread: (pause_ns, bytes_copied, threads, segments, gaps)."},
+    {"vector_components", vector_components, METH_NOARGS,
+     "vector_components()\n--\n\nWhere this processor's XSAVE area has what: (number, offset, size)."},
     {NULL, NULL, 0, NULL},
 };

@@ -17,7 +17,7 @@ from tinspect.views.findings import findings_table, incomplete_table
 from tinspect.views.locks import locks_tables
 from tinspect.views.matrix import matrix_table, reference_matrix
 from tinspect.views.options import DEFAULT_VIEW
-from tinspect.views.process import cached_table, facts_table, modules_table
+from tinspect.views.process import cached_table, facts_table, handlers_table, modules_table
 from tinspect.views.refs import list_table
 from tinspect.views.scopes import scopes_table
 from tinspect.views.span import Line, Span
@@ -51,7 +51,7 @@ def process_content(pane: Pane, whole: Whole) -> Content:
 
 def _tables(pane: Pane, report: ProcessReport) -> Sequence[Table]:
     if pane is Pane.PROCESS:
-        rest = (keys_table(report), cached_table(report), modules_table(report))
+        rest = (keys_table(report), handlers_table(report), cached_table(report), modules_table(report))
         return [facts_table(report.target, report.limits), *(table for table in rest if table.rows)]
     if pane is Pane.MATRIX:
         listing = list_table(report, DEFAULT_VIEW)
