@@ -7,6 +7,7 @@ import struct
 
 import pytest
 
+from tinspect.arch.aarch64 import AARCH64
 from tinspect.arch.x86_64 import X86_64
 from tinspect.libc.disassembly import MemoryAccess, memory_accesses
 from tinspect.libc.glibc.exit_destructors import demangle, list_place_in, read_exit_destructors
@@ -165,6 +166,19 @@ def test_stack_fields_in_the_code_of_glibc_2_43() -> None:
     code = bytes.fromhex("498b85a806000049894610498b8590060000498b9598060000492b95a0060000")
     assert stack_fields_in(memory_accesses(X86_64, code, 0x1000)) == StackFields.consecutive(0x690)
     assert stack_fields_in(memory_accesses(X86_64, code[:-7], 0x1000)) is None
+
+
+def test_stack_fields_in_the_code_of_aarch64() -> None:
+    # ldr x3,[x19,#1192]; str x3,[x20,#16]; ldr x1,[x19,#1168]; ldr x2,[x19,#1176]; ldr x3,[x19,#1184] (glibc 2.36)
+    code = struct.pack("<5I", 0xF9425663, 0xF9000A83, 0xF9424A61, 0xF9424E62, 0xF9425263)
+    assert stack_fields_in(memory_accesses(AARCH64, code, 0x1000)) == StackFields.consecutive(0x490)
+    assert stack_fields_in(memory_accesses(AARCH64, code[:-4], 0x1000)) is None
+    saved = struct.pack("<2I", 0xA95153F3, 0xA9525BF5)  # ldp x19,x20,[sp,#272]; ldp x21,x22,[sp,#288]: its own frame
+    found = list(memory_accesses(AARCH64, saved, 0x1000))
+    assert [(entry.base, entry.displacement, entry.size, entry.written) for entry in found] == [
+        ("sp", 272, 8, "x19"), ("sp", 280, 8, "x20"), ("sp", 288, 8, "x21"), ("sp", 296, 8, "x22"),
+    ]  # fmt: skip
+    assert stack_fields_in(found) is None
 
 
 def access(**fields: object) -> MemoryAccess:
