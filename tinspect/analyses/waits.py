@@ -54,7 +54,7 @@ def analyze(context: Context, registry: Mapping[int, RuntimeThread] | None = Non
     descriptors = DescriptorIndex(context.libc_threads.descriptors.values())
     tids = frozenset(thread.tid for thread in context.snapshot.threads)
     for thread in context.snapshot.threads:
-        state = find_syscall(thread, context.snapshot.architecture)
+        state = find_syscall(thread, context.snapshot.architecture, context.snapshot.memory)
         if state is None:
             continue
         waiter = _from_registry(context, (registry or {}).get(thread.tid), state)
