@@ -24,6 +24,7 @@ _NEAR_END = 64 << 10
 _SI_KERNEL = 0x80
 _SI_USER = 0
 _MESSAGE_LIMIT = 512
+_WITH_ADDRESS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP)
 
 _OTHERS: dict[int, str] = {
     signal.SIGILL: "illegal-instruction",
@@ -77,7 +78,7 @@ def _judge(
 
 def _code_in_words(stop: SignalStop) -> str:
     if stop.code is None:
-        return "no siginfo tells why, or which address"
+        return "no siginfo tells why" + (", or which address" if stop.number in _WITH_ADDRESS else "")
     return describe_code(stop.number, stop.code)
 
 

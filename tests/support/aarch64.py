@@ -1,0 +1,113 @@
+"""Programs for aarch64, made by Debian's cross compiler and run by QEMU's user emulation, which writes the program's own core."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILT = ROOT / "build" / "aarch64"
+SYSROOT = Path("/usr/aarch64-linux-gnu")
+COMPILER, EMULATOR = "aarch64-linux-gnu-gcc", "qemu-aarch64"
+RUN = (EMULATOR, "-L", str(SYSROOT))
+
+
+def why_missing() -> str:
+    """What has to be installed; "" when all is there."""
+    missing = [name for name in (COMPILER, EMULATOR) if shutil.which(name) is None]
+    if missing:
+        return f"needs {' and '.join(missing)} (Debian: gcc-aarch64-linux-gnu, qemu-user)"
+    return "" if (SYSROOT / "include/stdio.h").exists() else "needs aarch64's C library (Debian: libc6-dev-arm64-cross)"
+
+
+needs_aarch64 = pytest.mark.skipif(bool(why_missing()), reason=why_missing())
+
+
+def environment() -> dict[str, str]:
+    """Ours without what would reach into the program: sanitizers, tinspect's own settings."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name != "LD_PRELOAD" and not name.startswith(("TINSPECT_", "QEMU_"))
+    }
+
+
+@cache
+def build_program(name: str, *flags: str) -> Path:
+    """tests/programs/NAME.c for aarch64; flags make another one of it."""
+    folder = BUILT / ("_".join(flag.strip("-").replace("=", "_") for flag in flags) or "plain")
+    folder.mkdir(parents=True, exist_ok=True)
+    target, source = folder / name, ROOT / f"tests/programs/{name}.c"
+    inputs = (source, *source.parent.glob("*.h"))
+    if not target.exists() or any(target.stat().st_mtime < path.stat().st_mtime for path in inputs):
+        # Several test processes may build at once: each writes beside and moves into place.
+        beside = target.with_name(f"{name}.{os.getpid()}")
+        options = ["-std=gnu11", "-g", "-O1", "-fno-omit-frame-pointer", "-pthread"]
+        subprocess.run([COMPILER, *options, *flags, str(source), "-o", str(beside)], check=True, timeout=60)
+        beside.rename(target)
+    return target
+
+
+@cache
+def build_runtime(*targets: str) -> Path:
+    """The folder of the runtime's libraries, test programs or demo for aarch64, as ``targets`` of tests/native/build.mk."""
+    folder = ROOT / "build/native-tests/aarch64"
+    folder.mkdir(parents=True, exist_ok=True)
+    tools = [f"CC={COMPILER}", "AR=aarch64-linux-gnu-ar", "TEST_SOURCES_CXX=", f"OUT={folder}"]
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        command = ["make", "-s", "-j2", "-f", "tests/native/build.mk", *tools, *targets]
+        subprocess.run(command, cwd=ROOT, check=True, timeout=200, capture_output=True)
+    return folder
+
+
+@dataclass(frozen=True)
+class DeadProgram:
+    """A program that ran under QEMU until it died: the lines it said, and its core."""
+
+    executable: Path
+    lines: tuple[str, ...]
+    core: Path
+
+
+def run_to_death(folder: Path, executable: Path, arguments: Sequence[str], last: str, deadly: int = 0) -> DeadProgram:
+    """Runs a program in ``folder``, hears it up to the line that begins with ``last``, then lets it go on to its death, or kills it
+    with the signal ``deadly``. QEMU (linux-user/elfload.c) writes qemu_NAME_DATE_PID.core where RLIMIT_CORE allows it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = ["sh", "-c", 'ulimit -c unlimited; exec "$@"', "sh", *RUN, str(executable), *arguments]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, cwd=folder, env=environment()
+    ) as process:
+        try:
+            assert process.stdin
+            assert process.stdout
+            lines = []
+            for line in process.stdout:
+                lines.append(line.rstrip("\n"))
+                if line.startswith(last):
+                    break
+            else:
+                raise AssertionError(f"{executable} ended with {process.wait(30)}")
+            if deadly:
+                process.send_signal(deadly)
+            else:
+                process.stdin.write("\n")
+                process.stdin.flush()
+            status = process.wait(60)
+        finally:
+            process.kill()
+    assert status < 0, f"{executable} ended with {status}, not by a signal such as {signal.Signals(deadly or 11).name}"
+    for own in folder.glob("core*"):
+        own.unlink()  # of the emulator itself
+    [core] = folder.glob("qemu_*.core")
+    return DeadProgram(executable, tuple(lines), core)
