@@ -5,9 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -71,6 +71,14 @@ def build_runtime(*targets: str) -> Path:
 
 
 @dataclass(frozen=True)
+class Emulated:
+    """A program that runs under QEMU, and the lines it said so far. The process is the emulator."""
+
+    process: subprocess.Popen[str]
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class DeadProgram:
     """A program that ran under QEMU until it died: the lines it said, and its core."""
 
@@ -79,17 +87,15 @@ class DeadProgram:
     core: Path
 
 
-def run_to_death(folder: Path, executable: Path, arguments: Sequence[str], last: str, deadly: int = 0) -> DeadProgram:
-    """Runs a program in ``folder``, hears it up to the line that begins with ``last``, then lets it go on to its death, or kills it
-    with the signal ``deadly``. QEMU (linux-user/elfload.c) writes qemu_NAME_DATE_PID.core where RLIMIT_CORE allows it."""
-    folder.mkdir(parents=True, exist_ok=True)
+@contextmanager
+def running(folder: Path, executable: Path, arguments: Sequence[str], last: str) -> Iterator[Emulated]:
+    """Runs a program in ``folder`` and hears it up to the line that begins with ``last``; ends it in any case."""
     command = ["sh", "-c", 'ulimit -c unlimited; exec "$@"', "sh", *RUN, str(executable), *arguments]
     pipe = subprocess.PIPE
     with subprocess.Popen(
         command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, cwd=folder, env=environment()
     ) as process:
         try:
-            assert process.stdin
             assert process.stdout
             lines = []
             for line in process.stdout:
@@ -98,16 +104,25 @@ def run_to_death(folder: Path, executable: Path, arguments: Sequence[str], last:
                     break
             else:
                 raise AssertionError(f"{executable} ended with {process.wait(30)}")
-            if deadly:
-                process.send_signal(deadly)
-            else:
-                process.stdin.write("\n")
-                process.stdin.flush()
-            status = process.wait(60)
+            yield Emulated(process, tuple(lines))
         finally:
             process.kill()
-    assert status < 0, f"{executable} ended with {status}, not by a signal such as {signal.Signals(deadly or 11).name}"
+
+
+def run_to_death(folder: Path, executable: Path, arguments: Sequence[str], last: str, deadly: int = 0) -> DeadProgram:
+    """Runs a program, then lets it go on to its death, or kills it with the signal ``deadly``. QEMU (linux-user/elfload.c) writes
+    qemu_NAME_DATE_PID.core where RLIMIT_CORE allows it."""
+    with running(folder, executable, arguments, last) as emulated:
+        process = emulated.process
+        if deadly:
+            process.send_signal(deadly)
+        else:
+            assert process.stdin
+            process.stdin.write("\n")
+            process.stdin.flush()
+        status = process.wait(60)
+    assert status < 0, f"{executable} ended with {status}, not by a signal"
     for own in folder.glob("core*"):
         own.unlink()  # of the emulator itself
     [core] = folder.glob("qemu_*.core")
-    return DeadProgram(executable, tuple(lines), core)
+    return DeadProgram(executable, emulated.lines, core)

@@ -190,7 +190,7 @@ def _find_modules(
 ) -> ModuleTable:
     """By the headers the core holds; else by the files it names; else by the dynamic linker's list."""
     notes = image.notes
-    known = find_modules(mappings, held, notes.auxv)
+    known = find_modules(mappings, held, notes.auxv, image.architecture.elf_machine)
     entry = notes.auxv.get(aux.AT_ENTRY)
     unknown = modules_without_header(notes.files, known, mappings, entry, files.open_image)
     found = (*known, *islice(unknown, _MODULE_LIMIT))

@@ -121,7 +121,7 @@ def open_gdb(*, kernel_tasks: bool = True) -> GdbBackend:
     mappings, mapping_gaps = _mappings(place)
     memory = GdbMemory(inferior, mappings)
     auxv = parse_info_auxv(_ask("info auxv"))
-    modules = find_modules(mappings, memory, auxv)
+    modules = find_modules(mappings, memory, auxv, architecture.elf_machine)
     with selection_kept():
         threads = tuple(_threads(inferior, architecture, place))
     stacks, stack_gaps = _signal_stacks(place, architecture, threads) if kernel_tasks else ({}, ())
