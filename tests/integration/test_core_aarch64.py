@@ -14,7 +14,16 @@ from typing import Any
 
 import pytest
 
-from tests.support.aarch64 import SYSROOT, DeadProgram, build_program, build_runtime, needs_aarch64, run_to_death
+from tests.support.aarch64 import (
+    SYSROOT,
+    DeadProgram,
+    Emulated,
+    await_futex,
+    build_program,
+    build_runtime,
+    needs_aarch64,
+    run_to_death,
+)
 from tests.support.reports import report_of_core
 from tinspect.model.address import AddressRange
 from tinspect.model.frame import FrameSource
@@ -29,6 +38,8 @@ pytestmark = needs_aarch64
 Json = dict[str, Any]
 BLOCKED = 3
 FEATURES = SYSROOT / "include/features.h"
+# linux/futex.h, and how glibc's mutex (sysdeps/nptl/lowlevellock.h) and pthread_join use it.
+FUTEX_WAIT_PRIVATE, FUTEX_WAIT_BITSET_CLOCK, CONTENDED = 0x80, 0x109, 2
 GUARD = 64 << 10  # sysdeps/aarch64/nptl/pthreaddef.h: ARCH_MIN_GUARD_SIZE, whatever pthread_attr_setguardsize was told
 BUILDS = {
     "dynamic": (),
@@ -56,8 +67,20 @@ class Crashed:
         return {self.main, self.crasher[0], *(entry[0] for entry in self.blocked)}
 
 
+def settle(emulated: Emulated) -> None:
+    """Waits until all but the crasher stand where they stay: blocked on the mutex, and joining."""
+    for line in emulated.lines:
+        kind, tid, *_ = [*line.split(), ""]
+        if kind == "thread":
+            await_futex(emulated.process.pid, int(tid), FUTEX_WAIT_PRIVATE, CONTENDED)
+        elif kind == "main":
+            await_futex(emulated.process.pid, int(tid), FUTEX_WAIT_BITSET_CLOCK)
+
+
 def crash(folder: Path, way: str, build: str = "dynamic") -> Crashed:
-    program = run_to_death(folder, build_program("core_crash", *BUILDS[build]), (way, str(BLOCKED)), "ready")
+    before = (lambda _: None) if way.startswith("main:") else settle
+    executable = build_program("core_crash", *BUILDS[build])
+    program = run_to_death(folder, executable, (way, str(BLOCKED)), "ready", before=before)
     told = [line.split() for line in program.lines]
     blocked = [[int(word, 0) for word in words[1:7]] for words in told if words[0] == "thread"]
     [(tid, low, high)] = [[int(word, 0) for word in words[1:]] for words in told if words[0] == "crash"]

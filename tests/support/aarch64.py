@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILT = ROOT / "build" / "aarch64"
 SYSROOT = Path("/usr/aarch64-linux-gnu")
 COMPILER, EMULATOR = "aarch64-linux-gnu-gcc", "qemu-aarch64"
+_FUTEX = {"x86_64": "202", "aarch64": "98"}.get(os.uname().machine, "")
 RUN = (EMULATOR, "-L", str(SYSROOT))
 
 
@@ -109,11 +110,30 @@ def running(folder: Path, executable: Path, arguments: Sequence[str], last: str)
             process.kill()
 
 
-def run_to_death(folder: Path, executable: Path, arguments: Sequence[str], last: str, deadly: int = 0) -> DeadProgram:
-    """Runs a program, then lets it go on to its death, or kills it with the signal ``deadly``. QEMU (linux-user/elfload.c) writes
-    qemu_NAME_DATE_PID.core where RLIMIT_CORE allows it."""
+def await_futex(pid: int, tid: int, operation: int, value: int | None = None) -> None:
+    """Returns once the thread waits for a futex by that operation, and with that expected value. A guest thread is a thread of the
+    emulator, under the same tid; the kernel tells what it waits in (proc(5), /proc/PID/task/TID/syscall)."""
+    place = Path(f"/proc/{pid}/task/{tid}/syscall")
+    while True:
+        words = place.read_text().split()
+        if words[0] == _FUTEX and int(words[2], 16) == operation and value in (None, int(words[3], 16)):
+            return
+        os.sched_yield()
+
+
+def run_to_death(
+    folder: Path,
+    executable: Path,
+    arguments: Sequence[str],
+    last: str,
+    deadly: int = 0,
+    before: Callable[[Emulated], None] = lambda _: None,
+) -> DeadProgram:
+    """Runs a program, then lets it go on to its death, or kills it with the signal ``deadly``; ``before`` that it waits for what the
+    program does not say. QEMU (linux-user/elfload.c) writes qemu_NAME_DATE_PID.core where RLIMIT_CORE allows it."""
     with running(folder, executable, arguments, last) as emulated:
         process = emulated.process
+        before(emulated)
         if deadly:
             process.send_signal(deadly)
         else:
