@@ -7,6 +7,7 @@ import struct
 
 import pytest
 
+from tests.unit.analyses.test_tls import NoFiles
 from tinspect.arch.aarch64 import AARCH64
 from tinspect.arch.x86_64 import X86_64
 from tinspect.libc.disassembly import MemoryAccess, memory_accesses
@@ -17,12 +18,13 @@ from tinspect.libc.glibc.learn import X86_64_TABLE
 from tinspect.libc.glibc.lists import read_descriptors, walk_list
 from tinspect.libc.glibc.stack_fields import stack_fields_in
 from tinspect.libc.glibc.tls import TlsModule, read_tls_blocks
-from tinspect.libc.main_stack import glibc_main_stack, musl_main_stack
+from tinspect.libc.main_stack import glibc_main_stack, musl_main_stack, told_page_size
 from tinspect.model.address import ADDRESS_LIMIT, AddressRange
 from tinspect.model.mapping import Mapping, MappingTable
-from tinspect.model.module import Module
+from tinspect.model.module import Module, ModuleTable
 from tinspect.model.tls import TlsKey
 from tinspect.target.memory import SegmentMemory
+from tinspect.target.target import ProcessFacts, Snapshot, TargetKind
 
 BASE = 0x7F00_0000_0000
 CODE = Mapping(AddressRange(0x40_0000, 0x50_0000), "r-xp", name="/bin/program", inode=1)
@@ -145,6 +147,18 @@ def test_the_main_stack_of_glibc(limit: int, low: int) -> None:
     stack = Mapping(AddressRange(0x7FFE_FFF0_0000, 0x7FFF_0000_3000), "rw-p", name="[stack]")
     found = glibc_main_stack(MappingTable([below, stack]), 0x7FFF_0000_2D50, limit, 4096)
     assert found == AddressRange(low, 0x7FFF_0000_3000)
+
+
+@pytest.mark.parametrize(
+    ("told", "size"), [(4096, 4096), (65536, 65536), (None, 4096), (0, 4096), (3, 4096), (1 << 63, 4096)]
+)
+def test_a_page_size_that_cannot_be_is_not_believed(told: int | None, size: int) -> None:
+    vector = {} if told is None else {6: told}
+    snapshot = Snapshot(
+        TargetKind.CORE, AARCH64, ProcessFacts(1, "x", vector), SegmentMemory([]), MappingTable([]), ModuleTable([]),
+        NoFiles(), (),
+    )  # fmt: skip
+    assert told_page_size(snapshot) == size
 
 
 def test_arguments_above_the_main_stack_count_against_its_limit() -> None:
