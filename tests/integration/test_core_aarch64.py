@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,22 @@ from tests.support.aarch64 import (
     run_to_death,
 )
 from tests.support.reports import report_of_core
+from tinspect.backends.core import open_core
+from tinspect.backends.snapshot_file import write_snapshot
+from tinspect.formats.elf import ElfImage
+from tinspect.formats.symtab import parse_dynamic_symbols
+from tinspect.libc.detect import detect_libc
+from tinspect.libc.glibc.house import Glibc
+from tinspect.libc.glibc.lists import StackLists
 from tinspect.model.address import AddressRange
 from tinspect.model.frame import FrameSource
 from tinspect.model.lock import WaitKind
 from tinspect.model.reference import Verdict
 from tinspect.model.report import ProcessReport, ThreadReport
 from tinspect.model.source import Source
-from tinspect.model.stack import GuardKind, RunningOn, SignalStackState
+from tinspect.model.stack import GuardKind, RunningOn, SignalStackState, StackBounds
+from tinspect.symbols.images import ImageStore
+from tinspect.symbols.table import open_symbols
 
 pytestmark = needs_aarch64
 
@@ -298,3 +307,35 @@ def test_another_build_of_the_program_is_not_believed(tmp_path: Path) -> None:
     report = report_of(told.program, build_program("keys"))
     assert not report.modules
     assert any("is not the one that ran" in gap.why for gap in report.incomplete)
+
+
+def test_thread_pointers_lead_to_descriptors_without_any_list(tmp_path: Path) -> None:
+    """The kernel's cores have NT_ARM_TLS, a snapshot too: there the descriptor lies right below the thread pointer (variant 1)."""
+    told = crash(tmp_path, "stray")
+    size = _pthread_bytes()
+    pointers = {tid: pointer + size for tid, pointer, *_ in told.blocked}
+    snapshot = tmp_path / "snapshot"
+    with open_core(told.program.core, told.program.executable, SYSROOT) as backend:
+        target = backend.target
+        threads = tuple(replace(thread, thread_pointer=pointers.get(thread.tid)) for thread in target.threads)
+        write_snapshot(replace(target, threads=threads), snapshot, full=True)
+    with open_core(snapshot, told.program.executable, SYSROOT) as backend:
+        target = backend.target
+        assert {thread.tid: thread.thread_pointer for thread in target.threads if thread.thread_pointer} == pointers
+        libc = detect_libc(target, open_symbols(target.modules, ImageStore(target.files)))
+        assert isinstance(libc, Glibc)
+        found = replace(libc, lists=StackLists()).read_threads(target).descriptors
+    assert {tid: entry.address for tid, entry in found.items()} == {tid: pointer for tid, pointer, *_ in told.blocked}
+    for tid, _, low, high, _ in told.blocked:
+        assert found[tid].bounds == StackBounds(AddressRange(low, high), Source.DESCRIPTOR)
+        assert found[tid].guard == AddressRange(low - GUARD, low)
+
+
+def _pthread_bytes() -> int:
+    """sizeof(struct pthread), as the cross libc itself describes it to debuggers."""
+    image = ElfImage((SYSROOT / "lib/libc.so.6").read_bytes())
+    symbols = parse_dynamic_symbols(image)
+    symbol = symbols.find_named(b"_thread_db_sizeof_pthread") if symbols else None
+    data = image.data_from(symbol.address) if symbol else None
+    assert data
+    return int.from_bytes(data[:4], "little")
