@@ -296,11 +296,31 @@ static void writers_go_first(void)
     finish(reader);
 }
 
+struct impatience {
+    ti_rwlock *lock;
+    uint64_t patience;
+};
+
 static void *give_up_writing(void *context)
 {
-    struct shared *shared = context;
-    CHECK_EQUAL(ti_rwlock_write_until(&shared->lock, ti_deadline_after(20 * MILLISECOND)), TI_ETIMEDOUT);
+    struct impatience *wait = context;
+    CHECK_EQUAL(ti_rwlock_write_until(wait->lock, ti_deadline_after(wait->patience)), TI_ETIMEDOUT);
     return NULL;
+}
+
+/* A writer that was seen asleep and will give up: on a busy machine one may give up before anyone looks. */
+static ti_thread start_impatient_writer(struct impatience *wait)
+{
+    for (;; wait->patience *= 2) {
+        ti_thread writer = start(give_up_writing, wait);
+        while (!ti_is_finished(writer)) {
+            if (is_sleeping(writer, TI_WAIT_RWLOCK_WRITE, wait->lock)) {
+                return writer;
+            }
+            sched_yield();
+        }
+        finish(writer);
+    }
 }
 
 static void *read_any(void *context)
@@ -316,8 +336,8 @@ static void a_writer_that_gives_up_lets_readers_in(void)
 {
     struct shared shared = {TI_RWLOCK_INIT, 0, 0, 0};
     ti_rwlock_read(&shared.lock);
-    ti_thread writer = start(give_up_writing, &shared);
-    await_sleeping(writer, TI_WAIT_RWLOCK_WRITE, &shared.lock);
+    struct impatience wait = {&shared.lock, 20 * MILLISECOND};
+    ti_thread writer = start_impatient_writer(&wait);
     ti_thread reader = start(read_any, &shared);
     finish(writer);
     finish(reader); /* while this thread still reads */

@@ -33,15 +33,18 @@ static inline void finish_panicked(ti_thread thread)
     ti_panics_free(panics);
 }
 
-/* Returns once the registry says that `thread` sleeps on `object`. */
+/* Whether the registry says that `thread` sleeps on `object`. */
+static inline bool is_sleeping(ti_thread thread, enum ti_wait_kind kind, const void *object)
+{
+    struct ti_thread_record *record = ti_thread_find(thread);
+    CHECK(record != NULL);
+    return ti_get(record->wait_kind) == (uint32_t)kind && ti_get(record->wait_address) == (uintptr_t)object;
+}
+
+/* Returns once it does. Never for a thread that may stop waiting by itself: it could be over before anyone looked. */
 static inline void await_sleeping(ti_thread thread, enum ti_wait_kind kind, const void *object)
 {
-    for (;;) {
-        struct ti_thread_record *record = ti_thread_find(thread);
-        CHECK(record != NULL);
-        if (ti_get(record->wait_kind) == (uint32_t)kind && ti_get(record->wait_address) == (uintptr_t)object) {
-            return;
-        }
+    while (!is_sleeping(thread, kind, object)) {
         sched_yield();
     }
 }

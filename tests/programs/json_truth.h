@@ -43,7 +43,11 @@ static inline unsigned long long truth_hex(const volatile void *address)
 static inline __attribute__((noreturn)) void truth_sleep(void)
 {
     for (;;) {
+#ifdef SYS_pause
         syscall(SYS_pause);
+#else /* newer architectures have ppoll alone */
+        pause();
+#endif
     }
 }
 

@@ -210,7 +210,7 @@ def _thread_report(parts: _Parts, thread: Thread, tls: Mapping[int, ThreadTls], 
         call_stack = source_lines.analyze(call_stack, context.symbols)
     innermost = call_stack.frames[0] if call_stack is not None and call_stack.frames else None
     return ThreadReport(
-        thread=replace(thread, syscall=find_syscall(thread, context.snapshot.architecture)),
+        thread=replace(thread, syscall=find_syscall(thread, context.snapshot.architecture, context.snapshot.memory)),
         pthread=descriptor.address if descriptor is not None else None,
         start_routine=_start_routine(context, thread),
         function=innermost.function if innermost is not None else None,

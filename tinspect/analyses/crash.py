@@ -24,7 +24,7 @@ _NEAR_END = LARGE_FRAME
 _SI_KERNEL = 0x80
 _SI_USER = 0
 _MESSAGE_LIMIT = 512
-_UNRECORDED = "why is not recorded"
+_WITH_ADDRESS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP)
 
 _OTHERS: dict[int, str] = {
     signal.SIGILL: "illegal-instruction",
@@ -64,27 +64,42 @@ def _judge(
     context: Context, thread: Thread, stop: SignalStop, stack: StackBounds | None, guard: GuardRegion | None
 ) -> tuple[str, str]:
     """The verdict and its sentence."""
-    overflow = _overflow_at(thread, stop.address, thread.registers.sp if thread.registers else None, stack, guard)
+    overflow = _overflow_at(thread, stop, stack, guard)
     if overflow and stop.number in (signal.SIGSEGV, signal.SIGBUS):
         return "stack-overflow", overflow
     if stop.number == signal.SIGSEGV:
-        return _judge_access(context, thread, stop)
+        return _judge_access(context, thread, stop, _fault_address(context, thread, stop))
     if stop.number == signal.SIGABRT and stop.code != _SI_USER:
         return _judge_abort(context, thread, stack, guard)
-    words = describe_code(stop.number, stop.code) if stop.code is not None else _UNRECORDED
     where = f" at {stop.address:#x}" if stop.address is not None else ""
-    return _OTHERS.get(stop.number, "unknown"), f"{_named(thread)} got {signal_name(stop.number)}: {words}{where}."
+    words = f"{_code_in_words(stop)}{where}"
+    return _OTHERS.get(stop.number, "unknown"), f"{_named(thread)} got {signal_name(stop.number)}: {words}."
 
 
-def _overflow_at(
-    thread: Thread, address: int | None, sp: int | None, stack: StackBounds | None, guard: GuardRegion | None
-) -> str | None:
-    """The sentence about an overflow, when ``address`` lies below the stack's end and ``sp`` is near it."""
+def _code_in_words(stop: SignalStop) -> str:
+    if stop.code is None:
+        return "no siginfo tells why" + (", or which address" if stop.number in _WITH_ADDRESS else "")
+    return describe_code(stop.number, stop.code)
+
+
+def _overflow_at(thread: Thread, stop: SignalStop, stack: StackBounds | None, guard: GuardRegion | None) -> str | None:
+    """The sentence about an overflow, when the fault lies below the stack's end and the stack pointer is near it."""
     zone = guard.range if guard else None
     low = zone.high if zone else stack.range.low if stack else None
-    if low is None or address is None or sp is None or sp >= low + _NEAR_END:
+    sp = thread.registers.sp if thread.registers else None
+    if low is None or sp is None or sp >= low + _NEAR_END:
         return None
     size = f"{stack.range.size:,} bytes of stack" if stack else "its stack"
+    address = stop.address
+    if address is None:
+        # A core without siginfo (QEMU's) does not name the address: a stack pointer that left the stack is evidence by itself.
+        if stop.code is not None or sp >= low:
+            return None
+        if zone and sp in zone:
+            return f"{_named(thread)} used up {size}: its stack pointer {sp:#x} lies in its guard {zone}."
+        if zone is None and low - _GAP <= sp:
+            return f"{_named(thread)} used up {size}: its stack pointer {sp:#x} lies {low - sp:,} bytes below its end at {low:#x}."
+        return None
     if zone and address in zone:
         return (
             f"{_named(thread)} used up {size}: the fault at {address:#x} lies in its guard {zone}, "
@@ -95,20 +110,27 @@ def _overflow_at(
     return None
 
 
-def _judge_access(context: Context, thread: Thread, stop: SignalStop) -> tuple[str, str]:
+def _fault_address(context: Context, thread: Thread, stop: SignalStop) -> int | None:
+    """siginfo's address; where there is no siginfo, the pc if no code can run there: fetching the instruction was the fault."""
+    if stop.address is not None or stop.code is not None or thread.registers is None:
+        return stop.address
+    mapping = context.snapshot.mappings.find(thread.registers.pc)
+    return thread.registers.pc if mapping is None or not mapping.is_executable else None
+
+
+def _judge_access(context: Context, thread: Thread, stop: SignalStop, address: int | None) -> tuple[str, str]:
     pc = thread.registers.pc if thread.registers else None
     if stop.code == _SI_KERNEL:
         return "bad-pointer", f"{_named(thread)} used an address that no mapping can have, or a privileged instruction."
-    if stop.address is None:
-        words = describe_code(stop.number, stop.code) if stop.code is not None else _UNRECORDED
-        return "unknown", f"{_named(thread)} got SIGSEGV: {words}."
-    if pc == stop.address:
+    if address is None:
+        return "unknown", f"{_named(thread)} got SIGSEGV: {_code_in_words(stop)}."
+    if pc == address:
         what = "called a null function pointer" if pc < _NULL_LIMIT else f"jumped to {pc:#x}, {_state_of(context, pc)}"
         return ("null-dereference" if pc < _NULL_LIMIT else "bad-jump"), f"{_named(thread)} {what}."
-    if stop.address < _NULL_LIMIT:
-        offset = f", {stop.address} bytes past null" if stop.address else ""
-        return "null-dereference", f"{_named(thread)} used a null pointer: the fault is at {stop.address:#x}{offset}."
-    return "bad-access", f"{_named(thread)} used {stop.address:#x}, {_state_of(context, stop.address)}."
+    if address < _NULL_LIMIT:
+        offset = f", {address} bytes past null" if address else ""
+        return "null-dereference", f"{_named(thread)} used a null pointer: the fault is at {address:#x}{offset}."
+    return "bad-access", f"{_named(thread)} used {address:#x}, {_state_of(context, address)}."
 
 
 def _state_of(context: Context, address: int) -> str:
@@ -135,7 +157,10 @@ def _judge_abort(
         )
     said = _abort_message(context)
     if not said and thread.signal is not None and thread.signal.code is None:
-        return "abort", f"{_named(thread)} got SIGABRT: {_UNRECORDED}."  # abort(3) and kill(1) look alike then
+        return (
+            "abort",
+            f"{_named(thread)} got SIGABRT: {_code_in_words(thread.signal)}.",
+        )  # abort(3) and kill(1) look alike then
     return "abort", f"{_named(thread)} called abort" + (f": {said}" if said else ".")
 
 

@@ -49,7 +49,7 @@ def from_registers(context: Context, thread: Thread, destinations: Destinations)
     call_stack = context.call_stacks.get(thread.tid)
     frame = call_stack.frames[0] if call_stack and call_stack.frames else None
     architecture = context.snapshot.architecture
-    state = find_syscall(thread, architecture)
+    state = find_syscall(thread, architecture, context.snapshot.memory)
     used = pointer_arguments(state, architecture) if state is not None else frozenset()
     for name, value in pointing:
         if name in used:

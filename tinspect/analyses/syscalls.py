@@ -8,7 +8,10 @@ from importlib.machinery import PathFinder
 from types import ModuleType
 
 from tinspect.arch import Architecture
+from tinspect.errors import MemoryUnreadable
+from tinspect.model.registers import RegisterSet
 from tinspect.model.thread import SyscallState, Thread
+from tinspect.target.memory import MemoryReader
 
 # linux/futex.h.
 _FUTEX_OPERATIONS = (
@@ -17,6 +20,8 @@ _FUTEX_OPERATIONS = (
     "FUTEX_CMP_REQUEUE_PI", "FUTEX_LOCK_PI2",
 )  # fmt: skip
 _FUTEX_COMMAND = 127
+_NUMBER_LIMIT = 1024  # far more than there are calls
+_ERROR_LIMIT = 4095  # MAX_ERRNO (linux/err.h)
 _FUTEX_FLAGS = ((128, "FUTEX_PRIVATE_FLAG"), (256, "FUTEX_CLOCK_REALTIME"))
 
 
@@ -47,20 +52,42 @@ def _table(*path: str) -> ModuleType | None:
     return module
 
 
-def find_syscall(thread: Thread, architecture: Architecture) -> SyscallState | None:
+def find_syscall(thread: Thread, architecture: Architecture, memory: MemoryReader) -> SyscallState | None:
     """The call the thread stands in, by the kernel's word or by its registers; None when it runs user code, or when neither tells."""
     if thread.syscall is not None:
         return thread.syscall if thread.syscall.number >= 0 else None
-    if thread.registers is None or architecture.syscall_number != "orig_rax":
-        # Elsewhere the number's register is not preserved for a look from outside: only the kernel can tell.
+    if thread.registers is None:
         return None
+    if architecture.syscall_instruction is not None:
+        return None if thread.signal else _call_at_pc(thread.registers, architecture, memory)
     number = thread.registers.get("orig_rax")
-    arguments = [thread.registers.get(name) for name in architecture.syscall_arguments]
-    known = tuple(value for value in arguments if value is not None)
-    # /proc and remote stubs may tell no more than pc and sp; a number of -1 is a thread that came into the kernel otherwise.
-    if number is None or number >= 1 << 31 or len(known) < len(arguments):
+    if number is None or number >= 1 << 31:  # -1: the thread came into the kernel otherwise
         return None
-    return SyscallState(number, known)
+    return _state(number, thread.registers, architecture)
+
+
+def _call_at_pc(registers: RegisterSet, architecture: Architecture, memory: MemoryReader) -> SyscallState | None:
+    """No register of the set tells that a thread is in the kernel: the instruction that leads there does, right before the pc, or
+    at it where the kernel is about to restart the call (do_signal in arch/arm64/kernel/signal.c). A thread that died by a signal
+    came from somewhere else, and an error in the first argument's register is the result of a call that has returned."""
+    code, number = architecture.syscall_instruction or b"", registers.get(architecture.syscall_number)
+    first = registers.get(architecture.syscall_arguments[0])
+    if number is None or number >= _NUMBER_LIMIT or first is None or first >= (1 << 64) - _ERROR_LIMIT:
+        return None
+    for address in (registers.pc - len(code), registers.pc):
+        try:
+            if memory.read(address, len(code)) == code:
+                return _state(number, registers, architecture)
+        except (MemoryUnreadable, ValueError):
+            continue
+    return None
+
+
+def _state(number: int, registers: RegisterSet, architecture: Architecture) -> SyscallState | None:
+    """None where an argument is not known: /proc and remote stubs may tell no more than pc and sp."""
+    arguments = [registers.get(name) for name in architecture.syscall_arguments]
+    known = tuple(value for value in arguments if value is not None)
+    return SyscallState(number, known) if len(known) == len(arguments) else None
 
 
 def syscall_name(number: int, architecture: Architecture) -> str:

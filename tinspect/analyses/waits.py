@@ -55,7 +55,7 @@ def analyze(context: Context, registry: Mapping[int, RuntimeThread] | None = Non
     # A lock knows its owner by the id it has in its own pid namespace.
     tids = {thread.namespace_tid or thread.tid: thread.tid for thread in context.snapshot.threads}
     for thread in context.snapshot.threads:
-        state = find_syscall(thread, context.snapshot.architecture)
+        state = find_syscall(thread, context.snapshot.architecture, context.snapshot.memory)
         if state is None:
             continue
         waiter = _from_registry(context, (registry or {}).get(thread.tid), state)

@@ -25,6 +25,7 @@ AARCH64 = Architecture(
     syscall_number="x8",
     syscall_arguments=_GENERAL[:6],
     syscall_result="x0",
+    syscall_instruction=bytes.fromhex("010000d4"),  # svc #0
     thread_pointer=None,
     sigframe_registers={name: _REGISTERS + 8 * index for index, name in enumerate((*_GENERAL, "sp", "pc", "pstate"))},
     sigframe_uc_stack=_UCONTEXT + 16,

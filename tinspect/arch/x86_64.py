@@ -38,6 +38,7 @@ X86_64 = Architecture(
     syscall_number="orig_rax",
     syscall_arguments=("rdi", "rsi", "rdx", "r10", "r8", "r9"),
     syscall_result="rax",
+    syscall_instruction=None,
     thread_pointer="fs_base",
     sigframe_registers={name: _SIGCONTEXT + 8 * index for index, name in enumerate(_SIGCONTEXT_ORDER)},
     sigframe_uc_stack=16,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -11,10 +12,11 @@ from typing import BinaryIO
 from tinspect.backends import module_files
 from tinspect.backends.core_file import MappedFile, map_stream, open_mapped
 from tinspect.backends.core_fill import missing_ranges, parts_from_files, unlisted_mappings
+from tinspect.backends.core_fit import find_misfit
 from tinspect.backends.core_image import CoreImage, is_core, parse_core
 from tinspect.backends.core_mappings import build_mappings, file_mappings, held_parts
 from tinspect.backends.core_memory import PartedMemory
-from tinspect.backends.core_modules import modules_by_link_map, modules_without_header
+from tinspect.backends.core_modules import mapped_files, modules_by_link_map, modules_without_header
 from tinspect.backends.core_threads import build_threads
 from tinspect.backends.coredumpctl import open_by_coredumpctl
 from tinspect.backends.loaded_image import image_from_memory
@@ -123,9 +125,15 @@ def _build_snapshot(image: CoreImage, executable: Path | None, sysroot: Path | N
     """Each step builds on the ones before it: held memory, mappings, modules, their files, memory filled up from these."""
     note = image.snapshot
     held = PartedMemory(held_parts(image))
-    mappings = MappingTable(note.mappings) if note else build_mappings(image)
-    files = module_files.FoundModuleFiles(_finders(executable, sysroot), lambda module: image_from_memory(held, module))
-    modules = ModuleTable(note.modules) if note else _find_modules(image, held, mappings, files)
+    mappings = MappingTable(note.mappings) if note else build_mappings(image, image.notes.files)
+    files = module_files.FoundModuleFiles(
+        _finders(executable, sysroot),
+        lambda module: image_from_memory(held, module),
+        find_misfit=partial(find_misfit, held, image.notes.auxv, image.architecture.elf_machine),
+    )
+    modules = ModuleTable(note.modules) if note else _find_modules(image, held, mappings, files, executable)
+    if not note and not image.notes.files:
+        mappings = build_mappings(image, mapped_files(modules, files.open_image))
     unlisted = () if note else tuple(unlisted_mappings(mappings, modules, files))
     mappings = MappingTable((*mappings, *unlisted))
     missing = (*missing_ranges(image.segments), *((mapping.range, 0) for mapping in unlisted))
@@ -193,17 +201,24 @@ def _finders(executable: Path | None, sysroot: Path | None) -> Iterable[module_f
 
 
 def _find_modules(
-    image: CoreImage, held: MemoryReader, mappings: MappingTable, files: module_files.FoundModuleFiles
+    image: CoreImage,
+    held: MemoryReader,
+    mappings: MappingTable,
+    files: module_files.FoundModuleFiles,
+    executable: Path | None,
 ) -> ModuleTable:
     """By the headers the core holds; else by the files it names; else by the dynamic linker's list."""
     notes = image.notes
-    known = find_modules(mappings, held, notes.auxv)
+    known = find_modules(mappings, held, notes.auxv, image.architecture.elf_machine)
     entry = notes.auxv.get(aux.AT_ENTRY)
     unknown = modules_without_header(notes.files, known, mappings, entry, files.open_image)
     found = (*known, *islice(unknown, _MODULE_LIMIT))
     if any(not module.is_vdso for module in found):
         return ModuleTable(found)
-    return ModuleTable((*found, *modules_by_link_map(held, notes.auxv, _executable_name(held, notes.auxv))))
+    name = _executable_name(held, notes.auxv)
+    if executable is not None and not name.startswith("/"):
+        name = str(executable.resolve())  # relative to a folder that no core names
+    return ModuleTable((*found, *modules_by_link_map(held, notes.auxv, name, files.open_image)))
 
 
 def _executable_name(memory: MemoryReader, vector: dict[int, int]) -> str:

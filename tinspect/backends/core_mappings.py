@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tinspect.backends.core_file import MappedFile
 from tinspect.backends.core_image import CoreImage
@@ -14,9 +14,9 @@ from tinspect.formats.nt_file import FileMapping
 from tinspect.model.mapping import Mapping, MappingTable
 
 
-def build_mappings(image: CoreImage) -> MappingTable:
-    """One mapping a segment, named by NT_FILE; "[stack]" and "[vdso]" by what auxv points at."""
-    files = sorted(image.notes.files, key=lambda entry: entry.range)
+def build_mappings(image: CoreImage, named: Iterable[FileMapping]) -> MappingTable:
+    """One mapping a segment, named by NT_FILE, or what stands in for it; "[stack]" and "[vdso]" by what auxv points at."""
+    files = sorted(named, key=lambda entry: entry.range)
     lows = [entry.range.low for entry in files]
     labels = {
         image.notes.auxv.get(aux.AT_SYSINFO_EHDR, 0): "[vdso]",

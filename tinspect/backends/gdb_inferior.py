@@ -126,7 +126,7 @@ def open_gdb(*, kernel_tasks: bool = True) -> GdbBackend:
     mappings, mapping_gaps = _mappings(place)
     memory = GdbMemory(inferior, mappings)
     auxv = parse_info_auxv(_ask("info auxv"))
-    modules = find_modules(mappings, memory, auxv)
+    modules = find_modules(mappings, memory, auxv, architecture.elf_machine)
     if place.is_core:
         mappings = MappingTable(_with_code(mappings, modules, memory))
     with selection_kept():

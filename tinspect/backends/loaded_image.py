@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tinspect.errors import FormatError, MemoryUnreadable
 from tinspect.formats.elf import ElfImage, Segment
@@ -31,6 +32,19 @@ def segment_range(segment: Segment, bias: int) -> AddressRange | None:
     if not 0 <= low < high <= ADDRESS_LIMIT - PAGE:
         return None
     return AddressRange(low // PAGE * PAGE, -(-high // PAGE) * PAGE)
+
+
+def place_image(module: Module, image: ElfImage) -> Module | None:
+    """The module, known by where it begins, with the bias and the span that its image's segments give; None when they make no sense."""
+    loads = [segment for segment in image.segments if segment.type == PT_LOAD]
+    if not loads:
+        return None
+    bias = module.range.low - (loads[0].address - loads[0].offset)
+    pages = [found for segment in loads if (found := segment_range(segment, bias))]
+    if not pages or pages[0].low != module.range.low:
+        return None
+    span = AddressRange(module.range.low, max(part.high for part in pages))
+    return replace(module, load_bias=bias, range=span)
 
 
 def writable_ranges(image: ElfImage, bias: int) -> Iterator[AddressRange]:

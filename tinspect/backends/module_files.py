@@ -16,6 +16,7 @@ from tinspect.model.module import Module
 from tinspect.symbols.debug_files import open_debug_file, open_linked_file, open_mapped
 
 Finder = Callable[[Module], Iterable[Path]]
+FindMisfit = Callable[[Module, memoryview], str | None]
 
 DEBUG_ROOT: Final = Path("/usr/lib/debug")
 
@@ -24,7 +25,8 @@ class FoundModuleFiles:
     """A ModuleFiles that asks its finders in order and remembers each module's answer.
 
     ``memory_image`` gives the image of a module that no file has (the vdso), or None. Separate debug files are looked for below each of
-    ``roots``, which stand for "/".
+    ``roots``, which stand for "/". ``find_misfit`` is asked about the file of a module without a build id: what of it contradicts
+    the target, or None.
     """
 
     def __init__(
@@ -32,10 +34,12 @@ class FoundModuleFiles:
         finders: Iterable[Finder],
         memory_image: Callable[[Module], bytes | memoryview | None] = lambda _: None,
         roots: Iterable[str] = ("",),
+        find_misfit: FindMisfit = lambda *_: None,
     ) -> None:
         self._finders = tuple(finders)
         self._roots = tuple(roots)
         self._memory_image = memory_image
+        self._find_misfit = find_misfit
         self._images: dict[tuple[str, str, int], bytes | memoryview | None] = {}
         self._gaps: dict[tuple[str, str, int], Gap] = {}
 
@@ -76,6 +80,8 @@ class FoundModuleFiles:
                 rejected.append(f"{path} is no ELF file")
             elif module.build_id and build_id != module.build_id:
                 rejected.append(f"{path} has build id {build_id or 'none'}")
+            elif not module.build_id and (misfit := self._find_misfit(module, view)):
+                rejected.append(f"{path} {misfit}")
             else:
                 return view, _unproved(module, path)
         image = self._memory_image(module)
@@ -97,12 +103,13 @@ def _unproved(module: Module, path: Path) -> Gap | None:
 
 
 def _missing(module: Module, rejected: list[str]) -> Gap:
-    if rejected:
-        why = f"the file of {module.name} is not the one that ran (build id {module.build_id}): {'; '.join(rejected)}."
-        return Gap("modules", why[:1].upper() + why[1:] + " Name the right one, or a --sysroot that holds it.")
     wanted = f" (build id {module.build_id})" if module.build_id else ""
+    if rejected:
+        why = f"The file of {module.name} is not the one that ran{wanted}: {'; '.join(rejected)}."
+        return Gap("modules", f"{why} Name the right one, or a --sysroot that holds it.")
     return Gap(
-        "modules", f"There is no file for {module.path or module.name}{wanted}. Name it, or a --sysroot that holds it."
+        "modules",
+        f"There is no file for {module.path or module.name or 'the executable'}{wanted}. Name it, or a --sysroot that holds it.",
     )
 
 

@@ -19,12 +19,19 @@ _HEADER_BYTES = 4096
 _PAGE = 4096
 
 
-def find_modules(mappings: MappingTable, memory: MemoryReader, auxv: AbstractMapping[int, int]) -> ModuleTable:
-    """Every ELF image among the mappings: those of a file's start that begin with an ELF header, and the vdso."""
-    return ModuleTable(module for mapping in mappings for module in _module_at(mapping, memory, auxv))
+def find_modules(
+    mappings: MappingTable, memory: MemoryReader, auxv: AbstractMapping[int, int], machine: int
+) -> ModuleTable:
+    """Every ELF image among the mappings: those of a file's start that begin with an ELF header, and the vdso.
+
+    ``machine`` is the target's e_machine: images for other processors are an emulator's data, which it alone can run.
+    """
+    return ModuleTable(module for mapping in mappings for module in _module_at(mapping, memory, auxv, machine))
 
 
-def _module_at(mapping: Mapping, memory: MemoryReader, auxv: AbstractMapping[int, int]) -> Iterator[Module]:
+def _module_at(
+    mapping: Mapping, memory: MemoryReader, auxv: AbstractMapping[int, int], machine: int
+) -> Iterator[Module]:
     is_vdso = mapping.name == "[vdso]"
     if not is_vdso and (not mapping.is_file or mapping.offset != 0 or not mapping.is_readable):
         return
@@ -33,7 +40,7 @@ def _module_at(mapping: Mapping, memory: MemoryReader, auxv: AbstractMapping[int
     except (MemoryUnreadable, FormatError):
         return
     loads = [segment for segment in image.segments if segment.type == PT_LOAD]
-    if not loads:
+    if not loads or image.header.machine != machine:
         return
     first = min(segment.address for segment in loads) & -_PAGE
     end = max(segment.address + segment.memory_size for segment in loads)

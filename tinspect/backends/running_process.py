@@ -52,7 +52,7 @@ def open_running(pid: int, kind: TargetKind = TargetKind.LIVE) -> RunningProcess
         raise find_hindrance(pid) or explain_missing(pid) from None
     proc = replace(proc, namespaced=facts.namespace_pid not in (None, pid))
     memory = ProcessMemory(pid, mappings)
-    modules = find_modules(mappings, memory, facts.auxv)
+    modules = find_modules(mappings, memory, facts.auxv, architecture.elf_machine)
     if not len(modules) and len(mappings):
         # maps may be shown where memory may not be read (ptrace(2): PTRACE_MODE_READ against PTRACE_MODE_ATTACH).
         raise explain_refusal(pid)

@@ -8,6 +8,7 @@ from typing import Final
 
 AT_NULL: Final = 0
 AT_PHDR: Final = 3
+AT_PHNUM: Final = 5
 AT_PAGESZ: Final = 6
 AT_ENTRY: Final = 9
 AT_SYSINFO_EHDR: Final = 33

@@ -28,6 +28,7 @@ from tinspect.formats.elf_constants import (
 from tinspect.formats.section_data import read_bytes_string
 
 _ENTRY = 24  # Elf64_Sym
+_TLS_BLOCK = b"_TLS_MODULE_BASE_"  # defined by the linker for TLS descriptors
 _ADDRESS_KINDS = frozenset((STT_NOTYPE, STT_OBJECT, STT_FUNC, STT_GNU_IFUNC))
 _LOOK_BACK = 64  # how many symbols before an address may be asked whether they cover it
 _SYMBOL_LIMIT = 8_000_000
@@ -78,7 +79,10 @@ class SymbolIndex:
         chosen = [
             index
             for index, head in enumerate(self._heads)
-            if (head >> 32) & 15 in kinds and head >> 48 not in skipped and head & 0xFFFFFFFF
+            if (head >> 32) & 15 in kinds
+            and head >> 48 not in skipped
+            and head & 0xFFFFFFFF
+            and not ((head >> 32) & 15 == STT_NOTYPE and self._is_mark(head & 0xFFFFFFFF))
         ]
         chosen.sort(key=self._values.__getitem__)
         values = self._values
@@ -98,6 +102,10 @@ class SymbolIndex:
                 if known != index and self._binding_rank(index) < self._binding_rank(known):
                     result[head & 0xFFFFFFFF] = index
         return result
+
+    def _is_mark(self, name: int) -> bool:
+        """Whether the name at that offset only marks where code ("$x") or data ("$d") begins (AAELF64, mapping symbols)."""
+        return bytes(self._strings[name : name + 1]) == b"$"
 
     def _binding_rank(self, index: int) -> tuple[bool, bool]:
         hidden = self._versions is not None and bool(self._versions[index] & 0x8000)
@@ -148,10 +156,13 @@ class SymbolIndex:
         return None
 
     def tls_symbols(self) -> Iterator[Symbol]:
-        """The defined thread-local symbols, in the table's order."""
+        """The defined thread-local variables, in the table's order: no marks, nor the linker's name for where a block begins."""
         for index, head in enumerate(self._heads):
-            if (head >> 32) & 15 == STT_TLS and head >> 48 != SHN_UNDEF:
-                yield self._symbol(index)
+            if (head >> 32) & 15 != STT_TLS or head >> 48 == SHN_UNDEF or self._is_mark(head & 0xFFFFFFFF):
+                continue
+            symbol = self._symbol(index)
+            if symbol.name != _TLS_BLOCK:
+                yield symbol
 
     def name_at(self, index: int) -> bytes | None:
         """The name of the table's entry ``index`` (as relocations count them), defined or not."""

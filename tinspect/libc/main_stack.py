@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from tinspect.formats.auxv import AT_PAGESZ
 from tinspect.model.address import ADDRESS_LIMIT, AddressRange
 from tinspect.model.mapping import MappingTable
+from tinspect.target.target import Snapshot
+
+_PAGE_SIZES = frozenset((4096, 16384, 65536))  # of every architecture in tinspect.arch
+
+
+def told_page_size(snapshot: Snapshot) -> int:
+    """AT_PAGESZ in bytes; where a damaged core tells none, or none that there is, the architecture's least."""
+    told = snapshot.facts.auxv.get(AT_PAGESZ)
+    return told if told in _PAGE_SIZES else snapshot.architecture.page_size
 
 
 def glibc_main_stack(mappings: MappingTable, stack_end: int, stack_limit: int, page_size: int) -> AddressRange | None:

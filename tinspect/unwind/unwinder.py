@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tinspect.arch import Architecture
 from tinspect.model.address import AddressRange
@@ -147,6 +147,9 @@ class Unwinder:
         above = caller.cursor
         is_signal_frame = above is not None and above.source is FrameSource.SIGFRAME
         cfa = caller.cfa
+        if is_signal_frame and place.step is None:
+            # Nothing was called there: the pc is the trampoline's first instruction, which may begin its page (QEMU's does).
+            place = self._place(replace(cursor, is_exact=True))
         if is_signal_frame and cfa is not None:
             cfa = find_frame_end(self._architecture, words, cursor.sp, cfa)
         return Frame(

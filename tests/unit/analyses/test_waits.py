@@ -35,12 +35,14 @@ def with_registers(**values: int) -> Thread:
     ],
 )
 def test_a_call_that_no_register_tells_is_not_taken_for_read(thread: Thread) -> None:
-    assert find_syscall(thread, X86_64) is None
+    assert find_syscall(thread, X86_64, SegmentMemory([])) is None
 
 
 def test_a_call_by_its_registers() -> None:
     registers = {name: number for number, name in enumerate(ARGUMENTS)}
-    assert find_syscall(with_registers(orig_rax=0, **registers), X86_64) == SyscallState(0, (0, 1, 2, 3, 4, 5))
+    assert find_syscall(with_registers(orig_rax=0, **registers), X86_64, SegmentMemory([])) == SyscallState(
+        0, (0, 1, 2, 3, 4, 5)
+    )
 
 
 @pytest.mark.parametrize(("owner", "tid"), [(7, 3), (3, None), (0, None)])

@@ -96,6 +96,27 @@ def entry(name: int, info: int, section: int, value: int, size: int) -> bytes:
     )
 
 
+def test_marks_are_no_symbols() -> None:
+    """AAELF64: "$x" and "$d" say where code and data begin; the linker names a block of thread-local storage."""
+    names = b"\0function\0$x\0$d\0_TLS_MODULE_BASE_\0counter\0"
+    marks = [entry(10, 0x00, 1, 100 + 4 * place, 0) for place in range(300)]
+    table = b"".join(
+        [
+            bytes(24),
+            entry(1, 0x12, 1, 100, 2000),
+            *marks,
+            entry(13, 0x06, 2, 0, 0),  # $d of a thread-local section
+            entry(16, 0x06, 2, 0, 0),
+            entry(34, 0x16, 2, 0, 8),
+        ]
+    )
+    index = SymbolIndex(memoryview(table), memoryview(names))
+    found = index.find(1500)
+    assert found
+    assert found.name == b"function"
+    assert [symbol.name for symbol in index.tls_symbols()] == [b"counter"]
+
+
 def test_nested_and_unsized_symbols() -> None:
     names = b"\0outer\0inner\0label\0plain\0__plain\0"
     table = b"".join(

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.made_up_process import NoFiles
+from tinspect.arch.aarch64 import AARCH64
 from tinspect.arch.x86_64 import X86_64
 from tinspect.libc.disassembly import MemoryAccess, memory_accesses
 from tinspect.libc.glibc.exit_destructors import demangle, list_place_in, read_exit_destructors
@@ -17,12 +19,13 @@ from tinspect.libc.glibc.learn import X86_64_TABLE
 from tinspect.libc.glibc.lists import read_descriptors, walk_list
 from tinspect.libc.glibc.stack_fields import stack_fields_in
 from tinspect.libc.glibc.tls import TlsModule, read_tls_blocks
-from tinspect.libc.main_stack import glibc_main_stack, musl_main_stack
+from tinspect.libc.main_stack import glibc_main_stack, musl_main_stack, told_page_size
 from tinspect.model.address import ADDRESS_LIMIT, AddressRange
 from tinspect.model.mapping import Mapping, MappingTable
-from tinspect.model.module import Module
+from tinspect.model.module import Module, ModuleTable
 from tinspect.model.tls import TlsKey
 from tinspect.target.memory import SegmentMemory
+from tinspect.target.target import ProcessFacts, Snapshot, TargetKind
 
 BASE = 0x7F00_0000_0000
 CODE = Mapping(AddressRange(0x40_0000, 0x50_0000), "r-xp", name="/bin/program", inode=1)
@@ -154,6 +157,18 @@ def test_the_main_stack_of_glibc(limit: int, low: int) -> None:
     assert found == AddressRange(low, 0x7FFF_0000_3000)
 
 
+@pytest.mark.parametrize(
+    ("told", "size"), [(4096, 4096), (65536, 65536), (None, 4096), (0, 4096), (3, 4096), (1 << 63, 4096)]
+)
+def test_a_page_size_that_cannot_be_is_not_believed(told: int | None, size: int) -> None:
+    vector = {} if told is None else {6: told}
+    snapshot = Snapshot(
+        TargetKind.CORE, AARCH64, ProcessFacts(1, "x", vector), SegmentMemory([]), MappingTable([]), ModuleTable([]),
+        NoFiles(), (),
+    )  # fmt: skip
+    assert told_page_size(snapshot) == size
+
+
 def test_arguments_above_the_main_stack_count_against_its_limit() -> None:
     stack = Mapping(AddressRange(0x7FFE_FFF0_0000, 0x7FFF_0001_0000), "rw-p", name="[stack]")
     found = glibc_main_stack(MappingTable([stack]), 0x7FFF_0000_2D50, 1 << 20, 4096)
@@ -173,6 +188,19 @@ def test_stack_fields_in_the_code_of_glibc_2_43() -> None:
     code = bytes.fromhex("498b85a806000049894610498b8590060000498b9598060000492b95a0060000")
     assert stack_fields_in(memory_accesses(X86_64, code, 0x1000)) == StackFields.consecutive(0x690)
     assert stack_fields_in(memory_accesses(X86_64, code[:-7], 0x1000)) is None
+
+
+def test_stack_fields_in_the_code_of_aarch64() -> None:
+    # ldr x3,[x19,#1192]; str x3,[x20,#16]; ldr x1,[x19,#1168]; ldr x2,[x19,#1176]; ldr x3,[x19,#1184] (glibc 2.36)
+    code = struct.pack("<5I", 0xF9425663, 0xF9000A83, 0xF9424A61, 0xF9424E62, 0xF9425263)
+    assert stack_fields_in(memory_accesses(AARCH64, code, 0x1000)) == StackFields.consecutive(0x490)
+    assert stack_fields_in(memory_accesses(AARCH64, code[:-4], 0x1000)) is None
+    saved = struct.pack("<2I", 0xA95153F3, 0xA9525BF5)  # ldp x19,x20,[sp,#272]; ldp x21,x22,[sp,#288]: its own frame
+    found = list(memory_accesses(AARCH64, saved, 0x1000))
+    assert [(entry.base, entry.displacement, entry.size, entry.written) for entry in found] == [
+        ("sp", 272, 8, "x19"), ("sp", 280, 8, "x20"), ("sp", 288, 8, "x21"), ("sp", 296, 8, "x22"),
+    ]  # fmt: skip
+    assert stack_fields_in(found) is None
 
 
 def access(**fields: Any) -> MemoryAccess:

@@ -239,7 +239,7 @@ def unwind_aarch64(rules: dict[range, bytes], code: dict[int, bytes], stack: byt
     files = Files(b"")
     memory = SegmentMemory([(STACK, stack), *code.items()])
     mappings = MappingTable(
-        [Mapping(AddressRange(CODE, CODE + 0x10000), "r-xp"), Mapping(AddressRange(STACK, STACK + SIZE), "rw-p")]
+        [Mapping(AddressRange(CODE, CODE + 0x11000), "r-xp"), Mapping(AddressRange(STACK, STACK + SIZE), "rw-p")]
     )
     steps = Steps(ImageStore(files), rules)
     unwinder = Unwinder(memory, ModuleTable([module]), files, AARCH64, mappings=mappings, steps=steps)
@@ -274,6 +274,20 @@ def test_aarch64_without_rules_follows_frame_records_and_signal_frames() -> None
     sources = [FrameSource.REGISTERS, FrameSource.FRAME_POINTER, FrameSource.SIGFRAME, FrameSource.FRAME_POINTER]
     assert [frame.source for frame in found.frames] == sources
     assert found.frames[1].is_signal_frame
+
+
+def test_a_trampoline_right_behind_a_module_is_not_the_module_s() -> None:
+    """QEMU puts the trampoline at the start of a page of its own, which may follow a library."""
+    trampoline, names = CODE + 0x10000, AARCH64.sigframe_registers
+    code = {CODE + 0x200: BL, trampoline: AARCH64.sigreturn_code}
+    stack = bytearray(SIZE)
+    struct.pack_into("<2Q", stack, 0, STACK + 64, trampoline)
+    for name, value in {"pc": CODE + 0x208, "sp": STACK + 0x2000}.items():
+        struct.pack_into("<Q", stack, 16 + names[name], value)
+    found = unwind_aarch64({}, code, bytes(stack), pc=CODE + 0x100, sp=STACK, x29=STACK)
+    assert [(frame.module, frame.is_signal_frame) for frame in found.frames] == [
+        ("/x", False), (None, True), ("/x", False),
+    ]  # fmt: skip
 
 
 def test_debug_frame_is_asked_where_eh_frame_is_silent(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from tinspect.target.target import Target
 if TYPE_CHECKING:
     from tinspect.libc.disassembly import MemoryAccess
 
+EXIT_LIST_CODE = "__call_tls_dtors"  # the function whose code leads to the list
 _MOST_BYTES = 1 << 24
 _LIMIT = 4096
 _CACHED_AS = "exit-list"
@@ -74,7 +75,7 @@ def find_list_offset(
 def _learn_place(target: Target, symbols: Symbolizer, module: str) -> ListPlace | None:
     from tinspect.libc.disassembly import memory_accesses, read_code
 
-    address = symbols.find_address("__call_tls_dtors", module)
+    address = symbols.find_address(EXIT_LIST_CODE, module)
     if address is None:
         return None
     code = read_code(target.memory, address, 128)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from tinspect.errors import MemoryUnreadable
 from tinspect.libc.glibc.exit_destructors import (
+    EXIT_LIST_CODE,
     NEXT_OFFSET,
     RECORD_BYTES,
     find_list_offset,
@@ -192,7 +193,7 @@ def _build(
     modules, gaps = read_tls_modules(target, database)
     exit_list = find_list_offset(target, symbols, libc, cache)
     if exit_list is None and not (is_static and has_symbols):
-        gaps += (Gap("tls_destructors", "no symbol leads to glibc's list of functions to run at a thread's exit."),)
+        gaps += (Gap("tls_destructors", _why_no_exit_list(symbols, libc)),)
     key_table = find_key_table(database)
     if key_table is None and not has_symbols:
         gaps += (Gap("tls_keys", "no symbol leads to glibc's key table (__pthread_keys)."),)
@@ -209,6 +210,12 @@ def _build(
         stack_end=find_word(target.memory, stack_end) if stack_end is not None else None,
         gaps=gaps,
     )
+
+
+def _why_no_exit_list(symbols: Symbolizer, libc: Module) -> str:
+    if symbols.find_address(EXIT_LIST_CODE, libc.name) is None:
+        return "no symbol leads to glibc's list of functions to run at a thread's exit."
+    return "the code that runs a thread's exit functions was not understood: only x86-64's is known."
 
 
 def _version(target: Target, symbols: Symbolizer, libc: Module) -> str | None:

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 _MEMBERS = ("stackblock", "stackblock_size", "guardsize", "reported_guardsize")
 
 # By architecture: seen in the debug information of Debian's glibc 2.31, 2.36, 2.41 and 2.43.
-TABLE = {"x86_64": StackFields.consecutive(0x690)}
+TABLE = {"x86_64": StackFields.consecutive(0x690), "aarch64": StackFields.consecutive(0x490)}
+
+# What is reached through these is the function's own frame, or a constant.
+_NO_STRUCTURES = ("", "rsp", "rip", "sp")
 
 
 def find_by_dwarf(files: ModuleFiles, module: Module) -> StackFields | None:
@@ -48,7 +51,7 @@ def stack_fields_in(accesses: Iterable[MemoryAccess]) -> StackFields | None:
     """Four consecutive words that 8-byte operands reach through the same base register, the lowest such run; or None."""
     words: dict[str, set[int]] = {}
     for access in accesses:
-        if access.size == 8 and access.base not in ("", "rsp", "rip") and not access.index and access.displacement > 0:
+        if access.size == 8 and access.base not in _NO_STRUCTURES and not access.index and access.displacement > 0:
             words.setdefault(access.base, set()).add(access.displacement)
     runs = sorted(first for offsets in words.values() for first in _runs_of_four(offsets))
     return StackFields.consecutive(runs[0]) if runs else None

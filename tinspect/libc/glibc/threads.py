@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tinspect.formats.auxv import AT_PAGESZ
 from tinspect.libc.glibc.layout import Descriptor, PthreadLayout
 from tinspect.libc.glibc.lists import StackLists, read_descriptor, read_descriptors, walk_list
-from tinspect.libc.main_stack import glibc_main_stack
+from tinspect.libc.main_stack import glibc_main_stack, told_page_size
 from tinspect.libc.protocol import LibcThreads, ThreadDescriptor
 from tinspect.model.address import AddressRange
 from tinspect.model.gap import Gap
@@ -99,7 +98,7 @@ def _describe(
 
 
 def _main_bounds(snapshot: Snapshot, stack_end: int, gaps: list[Gap], tid: int) -> StackBounds | None:
-    page = snapshot.facts.auxv.get(AT_PAGESZ, snapshot.architecture.page_size)
+    page = told_page_size(snapshot)
     limit = snapshot.facts.stack_limit
     bounds = glibc_main_stack(snapshot.mappings, stack_end, -1 if limit is None else limit, page)
     if bounds is None:

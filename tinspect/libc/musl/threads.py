@@ -5,8 +5,7 @@ from __future__ import annotations
 import struct
 
 from tinspect.errors import MemoryUnreadable
-from tinspect.formats.auxv import AT_PAGESZ
-from tinspect.libc.main_stack import musl_main_stack
+from tinspect.libc.main_stack import musl_main_stack, told_page_size
 from tinspect.libc.musl.layout import Descriptor, PthreadLayout, find_descriptor, walk_circle
 from tinspect.libc.protocol import LibcThreads, ThreadDescriptor
 from tinspect.model.address import ADDRESS_LIMIT, AddressRange
@@ -83,7 +82,7 @@ def _start(snapshot: Snapshot, descriptor: Descriptor) -> tuple[int | None, int 
 
 
 def _main_bounds(snapshot: Snapshot, auxv: int | None, gaps: list[Gap], tid: int) -> StackBounds | None:
-    page = snapshot.facts.auxv.get(AT_PAGESZ, snapshot.architecture.page_size)
+    page = told_page_size(snapshot)
     bounds = musl_main_stack(snapshot.mappings, auxv, page) if auxv is not None else None
     if bounds is None:
         gaps.append(Gap("stack", "the auxiliary vector, from which musl reckons, was not found on the stack.", tid))
