@@ -9,6 +9,11 @@ TEST_FLAGS := -g -O1 -Wall -Wextra -Werror=unused -fexceptions -pthread $(SANFLA
 # Its pthread_create stands between the runtime's and the system's.
 $(OUT)/test_handed_handle: override TEST_LIBS += -Wl,--wrap=pthread_create
 
+# Parts of the inspector.
+TOUCHED := $(addprefix tinspect/native/inspect/,touched.c pages.c ranges.c)
+$(OUT)/test_touched: $(TOUCHED)
+$(OUT)/test_touched: override TEST_LIBS += -Itinspect/native/inspect $(TOUCHED)
+
 .PHONY: tests
 tests: $(TESTS)
 
