@@ -4,7 +4,15 @@ include tinspect/native/scope/build.mk
 TEST_SOURCES := $(wildcard tests/native/test_*.c)
 TEST_SOURCES_CXX := $(wildcard tests/native/test_*.cpp)
 TESTS := $(TEST_SOURCES:tests/native/%.c=$(OUT)/%) $(TEST_SOURCES_CXX:tests/native/%.cpp=$(OUT)/%)
-TEST_FLAGS := -g -O1 -Wall -Wextra -fexceptions -pthread $(SANFLAGS) $(INCLUDE) -Itests/native -MMD -MP
+TEST_FLAGS := -g -O1 -Wall -Wextra -Werror=unused -fexceptions -pthread $(SANFLAGS) $(INCLUDE) -Itests/native -MMD -MP
+
+# Its pthread_create stands between the runtime's and the system's.
+$(OUT)/test_handed_handle: override TEST_LIBS += -Wl,--wrap=pthread_create
+
+# Parts of the inspector.
+TOUCHED := $(addprefix tinspect/native/inspect/,touched.c pages.c ranges.c)
+$(OUT)/test_touched: $(TOUCHED)
+$(OUT)/test_touched: override TEST_LIBS += -Itinspect/native/inspect $(TOUCHED)
 
 .PHONY: tests
 tests: $(TESTS)

@@ -15,6 +15,7 @@ KERNEL_HEADERS = ("linux", "asm-generic", "asm")
 LEFT_OUT = {
     # musl's pthread_exit runs cleanup handlers but does not unwind: leaving a scope by it is fatal there, in words.
     "pthread_exit_from_the_body_joins",
+    "pthread_exit_in_a_destructor_is_fatal",
     # Its pthread_cleanup_push is a list that unwinding knows nothing of; `cleanup` attributes do run.
     "panics_run_cleanups",
 }

@@ -1,12 +1,12 @@
 /* Once. Names follow std::sync::once's tests where there is one. */
 #include "threads.h"
 
-static void add_one(void *context)
+static void count_one(void *context)
 {
     (*(int *)context)++;
 }
 
-static void add_one_forced(void *context, bool poisoned)
+static void count_one_forced(void *context, bool poisoned)
 {
     (void)poisoned;
     (*(int *)context)++;
@@ -17,11 +17,11 @@ static void smoke_once(void)
     static ti_once once = TI_ONCE_INIT;
     int count = 0;
     CHECK(!ti_once_is_done(&once));
-    CHECK_EQUAL(ti_once_call(&once, add_one, &count), TI_OK);
+    CHECK_EQUAL(ti_once_call(&once, count_one, &count), TI_OK);
     CHECK_EQUAL(count, 1);
     CHECK(ti_once_is_done(&once));
-    CHECK_EQUAL(ti_once_call(&once, add_one, &count), TI_OK);
-    CHECK_EQUAL(ti_once_call_force(&once, add_one_forced, &count), TI_OK);
+    CHECK_EQUAL(ti_once_call(&once, count_one, &count), TI_OK);
+    CHECK_EQUAL(ti_once_call_force(&once, count_one_forced, &count), TI_OK);
     CHECK_EQUAL(count, 1);
 }
 
@@ -86,12 +86,12 @@ static void poison_bad(void)
     ti_once once = TI_ONCE_INIT;
     expect_panic(call_and_panic, &once);
     int count = 0;
-    CHECK_EQUAL(ti_once_call(&once, add_one, &count), TI_EPOISONED);
+    CHECK_EQUAL(ti_once_call(&once, count_one, &count), TI_EPOISONED);
     CHECK_EQUAL(ti_once_wait(&once), TI_EPOISONED);
     CHECK_EQUAL(count, 0);
     CHECK_EQUAL(ti_once_call_force(&once, note_poison, &count), TI_OK);
     CHECK_EQUAL(count, 2); /* it was told of the poison */
-    CHECK_EQUAL(ti_once_call(&once, add_one, &count), TI_OK);
+    CHECK_EQUAL(ti_once_call(&once, count_one, &count), TI_OK);
     CHECK_EQUAL(count, 2);
 }
 
@@ -199,7 +199,7 @@ static void wait_force_outlasts_a_panic(void)
 static void call_again(void *context)
 {
     int count = 0;
-    CHECK_EQUAL(ti_once_call(context, add_one, &count), TI_ERECURSION);
+    CHECK_EQUAL(ti_once_call(context, count_one, &count), TI_ERECURSION);
     CHECK_EQUAL(ti_once_wait(context), TI_ERECURSION);
     CHECK_EQUAL(count, 0);
 }

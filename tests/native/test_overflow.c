@@ -5,14 +5,13 @@
 #include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "harness.h"
+#include "arena.h"
+#include "bodies.h"
 #include "processes.h"
-#include "tinspect/runtime.h"
-
-static const ti_scope none = {0};
 
 __attribute__((noinline)) static size_t recurse(size_t depth)
 {
@@ -208,11 +207,6 @@ static void a_foreign_handler_is_left_alone(void)
     CHECK(strcmp(words, "the foreign handler ran\n") == 0);
 }
 
-static void *nothing(void *context)
-{
-    return context;
-}
-
 static void nothing_is_installed_unasked(void)
 {
     ti_thread thread;
@@ -221,6 +215,71 @@ static void nothing_is_installed_unasked(void)
     CHECK_EQUAL(ti_join(thread, NULL, NULL), TI_OK);
     CHECK_EQUAL(sigaction(SIGSEGV, NULL, &action), 0);
     CHECK(action.sa_handler == SIG_DFL);
+}
+
+/* A detached thread's slot may wait in limbo until its tid is in use again. */
+static void *overflow_with_a_tid_seen_before(void *context)
+{
+    struct ti_thread_record *old = context;
+    ti_set(old->tid, (uint32_t)syscall(SYS_gettid));
+    return overflow(NULL);
+}
+
+static void overflow_beside_limbo(void)
+{
+    struct ti_slot *old = ti_slot_take(TI_KIND_THREAD);
+    ti_set(((struct ti_thread_record *)old)->state, TI_STATE_IN_DESTRUCTORS);
+    ti_record_end(old);
+    spawn_named("newcomer", overflow_with_a_tid_seen_before, old);
+}
+
+static void a_tid_seen_before_does_not_confuse(void)
+{
+    char words[2048];
+    int status = outcome_of(overflow_beside_limbo, words, sizeof words);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    CHECK(strstr(words, "thread 'newcomer'") != NULL);
+}
+
+static void *fault_below_the_guard(void *context)
+{
+    ti_thread_info info = {.size = sizeof info};
+    CHECK_EQUAL(ti_thread_describe(ti_current(), &info), TI_OK);
+    char *page = (char *)(uintptr_t)info.guard_low - 4096;
+    pid_t child = fork();
+    if (child == 0) {
+        munmap(page, 4096); /* whatever is there: this process does nothing more */
+        fault(page);
+    }
+    CHECK_EQUAL(waitpid(child, context, 0), child);
+    return NULL;
+}
+
+/* The child's main thread is on a stack with a guard: there is no kernel's gap below. */
+static void a_stray_fault_of_a_forked_thread_is_no_overflow(void)
+{
+    int status = 0;
+    spawn_named("forks", fault_below_the_guard, &status);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+}
+
+static void *overflow_while_cancelled(void *context)
+{
+    pthread_cancel(pthread_self());
+    return overflow(context);
+}
+
+static void overflow_cancelled(void)
+{
+    spawn_named("cancelled", overflow_while_cancelled, NULL);
+}
+
+static void a_cancelled_thread_that_overflows_is_named(void)
+{
+    char words[2048];
+    int status = outcome_of(overflow_cancelled, words, sizeof words);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    CHECK(strstr(words, "thread 'cancelled'") != NULL);
 }
 
 static char own_stack[65536];
@@ -238,4 +297,5 @@ TEST_MAIN(TEST(a_thread_that_overflows_is_named), TEST(the_main_thread_that_over
           TEST(an_overflow_in_a_destructor_is_named), TEST(stack_overflow_crash),
           TEST(a_fault_elsewhere_is_a_plain_sigsegv), TEST(a_fault_in_anothers_guard_is_no_overflow),
           TEST(a_sent_sigsegv_still_kills), TEST(a_foreign_handler_is_left_alone), TEST(nothing_is_installed_unasked),
-          TEST(an_alternate_stack_of_ones_own_stays))
+          TEST(a_tid_seen_before_does_not_confuse), TEST(a_cancelled_thread_that_overflows_is_named),
+          TEST(a_stray_fault_of_a_forked_thread_is_no_overflow), TEST(an_alternate_stack_of_ones_own_stays))

@@ -1,16 +1,8 @@
 /* Panics: payloads, cleanups, and what must abort. */
 #include <pthread.h>
 
-#include "harness.h"
+#include "bodies.h"
 #include "processes.h"
-#include "tinspect/runtime.h"
-
-static const ti_scope none = {0};
-
-static void *nothing(void *context)
-{
-    return context;
-}
 
 static void panic_with(void *context)
 {
@@ -21,11 +13,6 @@ static void *panic_with_words(void *context)
 {
     panic_with(context);
     return NULL;
-}
-
-static void quiet(const ti_panic_view *view)
-{
-    (void)view;
 }
 
 static void join_panic(void)

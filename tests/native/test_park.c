@@ -79,11 +79,6 @@ static void a_timed_out_park_leaves_no_trace(void)
     CHECK_EQUAL(ti_park_until(TI_FOREVER), TI_OK);
 }
 
-static void *nothing(void *context)
-{
-    return context;
-}
-
 static void unpark_of_a_joined_thread_is_stale(void)
 {
     ti_thread thread = start(nothing, NULL);

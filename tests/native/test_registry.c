@@ -5,15 +5,13 @@
 #include <fcntl.h>
 #include <link.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/prctl.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "harness.h"
-#include "tinspect/runtime.h"
+#include "bodies.h"
 
 enum {
     KIND_THREAD = 1,
@@ -329,11 +327,6 @@ static void a_reader_sees_the_tree(void)
     CHECK(expected.saw_main && expected.saw_child && expected.saw_scope && expected.saw_loan && expected.saw_cell &&
           expected.saw_lock);
     CHECK_EQUAL(ti_mutex_destroy(&mutex), TI_OK);
-}
-
-static void *nothing(void *context)
-{
-    return context;
 }
 
 static void *churn_body(ti_scope scope, void *context)

@@ -1,32 +1,8 @@
 /* Scopes: what crossbeam's, rayon's and Rust's scope tests pin. */
 #include <pthread.h>
-#include <stdatomic.h>
 #include <sys/resource.h>
 
-#include "harness.h"
-#include "tinspect/runtime.h"
-
-static void *nothing(void *context)
-{
-    return context;
-}
-
-static void *add_one(void *context)
-{
-    atomic_fetch_add((_Atomic int *)context, 1);
-    return NULL;
-}
-
-static ti_status spawn(ti_scope scope, ti_thread_function function, void *context)
-{
-    return ti_spawn(scope, NULL, function, context, NULL);
-}
-
-static void *empty_body(ti_scope scope, void *context)
-{
-    (void)scope;
-    return context;
-}
+#include "bodies.h"
 
 static void scope_empty(void)
 {
@@ -52,14 +28,6 @@ static void join(void)
     void *result = NULL;
     CHECK_EQUAL(ti_scope_run("join", 0, join_body, &value, &result, NULL), TI_OK);
     CHECK(result == &value);
-}
-
-static void *counter_body(ti_scope scope, void *context)
-{
-    for (int i = 0; i < 10; i++) {
-        CHECK_EQUAL(spawn(scope, add_one, context), TI_OK);
-    }
-    return NULL;
 }
 
 static void counter(void)
@@ -278,36 +246,6 @@ static void stop_token(void)
 {
     ti_scope scope;
     CHECK_EQUAL(ti_scope_run(NULL, 0, stop_body, &scope, NULL, NULL), TI_OK);
-}
-
-struct owner_exit {
-    _Atomic int running;
-    _Atomic int let_go;
-    ti_thread child;
-};
-
-static void *hold_until_let_go(void *context)
-{
-    struct owner_exit *state = context;
-    atomic_fetch_add(&state->running, 1);
-    while (atomic_load(&state->let_go) == 0) {
-        ti_yield();
-    }
-    atomic_fetch_sub(&state->running, 1);
-    return NULL;
-}
-
-static void *wait_in_body(ti_scope scope, void *context)
-{
-    CHECK_EQUAL(spawn(scope, hold_until_let_go, context), TI_OK);
-    return NULL;
-}
-
-static _Atomic(pthread_t) scope_owner;
-static void *own_a_scope(void *context)
-{
-    atomic_store(&scope_owner, pthread_self());
-    return (void *)(intptr_t)ti_scope_run(NULL, 0, wait_in_body, context, NULL, NULL);
 }
 
 static void *unpark_owner(void *context)

@@ -1,59 +1,9 @@
 /* How scopes end: destructors, exits, cancellation, jumps. */
 #include <pthread.h>
 #include <setjmp.h>
-#include <stdatomic.h>
 
-#include "harness.h"
+#include "bodies.h"
 #include "processes.h"
-#include "tinspect/runtime.h"
-
-static void *nothing(void *context)
-{
-    return context;
-}
-
-static void *add_one(void *context)
-{
-    atomic_fetch_add((_Atomic int *)context, 1);
-    return NULL;
-}
-
-static ti_status spawn(ti_scope scope, ti_thread_function function, void *context)
-{
-    return ti_spawn(scope, NULL, function, context, NULL);
-}
-
-static void *empty_body(ti_scope scope, void *context)
-{
-    (void)scope;
-    return context;
-}
-
-static void *join_body(ti_scope scope, void *context)
-{
-    void *result = NULL;
-    ti_thread thread;
-    CHECK_EQUAL(ti_spawn(scope, NULL, nothing, context, &thread), TI_OK);
-    CHECK_EQUAL(ti_join(thread, &result, NULL), TI_OK);
-    CHECK(result == context);
-    return result;
-}
-
-static void join(void)
-{
-    int value;
-    void *result = NULL;
-    CHECK_EQUAL(ti_scope_run("join", 0, join_body, &value, &result, NULL), TI_OK);
-    CHECK(result == &value);
-}
-
-static void *counter_body(ti_scope scope, void *context)
-{
-    for (int i = 0; i < 10; i++) {
-        CHECK_EQUAL(spawn(scope, add_one, context), TI_OK);
-    }
-    return NULL;
-}
 
 static _Atomic int dropped;
 static void drop_slowly(void *value)
@@ -232,26 +182,9 @@ static void pthread_exit_in_a_scope(void)
     CHECK_EQUAL(count, 2);
 }
 
-struct owner_exit {
-    _Atomic int running;
-    _Atomic int let_go;
-    ti_thread child;
-};
-
-static void *hold_until_let_go(void *context)
-{
-    struct owner_exit *state = context;
-    atomic_fetch_add(&state->running, 1);
-    while (atomic_load(&state->let_go) == 0) {
-        ti_yield();
-    }
-    atomic_fetch_sub(&state->running, 1);
-    return NULL;
-}
-
 static void *let_go_later(void *context)
 {
-    struct owner_exit *state = context;
+    struct held *state = context;
     for (int i = 0; i < 50; i++) {
         ti_yield();
     }
@@ -275,7 +208,7 @@ static void *own_a_scope_and_exit(void *context)
 /* The owner's frames are unwound only after its children have ended. */
 static void pthread_exit_from_the_body_joins(void)
 {
-    struct owner_exit state = {0};
+    struct held state = {0};
     ti_thread thread;
     CHECK_EQUAL(ti_spawn((ti_scope){0}, NULL, own_a_scope_and_exit, &state, &thread), TI_OK);
     CHECK_EQUAL(ti_join(thread, NULL, NULL), TI_ETERMINATED);
@@ -299,18 +232,89 @@ static void *own_a_scope(void *context)
 /* Cancelling an owner that waits for its children abandons nobody. */
 static void cancel_of_a_joining_owner(void)
 {
-    struct owner_exit state = {0};
+    struct held state = {0};
     ti_thread thread;
     CHECK_EQUAL(ti_spawn((ti_scope){0}, NULL, own_a_scope, &state, &thread), TI_OK);
-    while (atomic_load(&state.running) == 0) {
-        ti_yield();
-    }
+    await_running(&state, 1);
     pthread_cancel(atomic_load(&scope_owner));
     CHECK_EQUAL(ti_join_until(thread, ti_deadline_after(5000000), NULL, NULL), TI_ETIMEDOUT);
     atomic_store(&state.let_go, 1);
     ti_status status = ti_join(thread, NULL, NULL);
     CHECK(status == TI_OK || status == TI_ETERMINATED);
     CHECK_EQUAL(state.running, 0);
+}
+
+static void drop_and_cancel(void *value)
+{
+    add_one(value);
+    pthread_cancel(pthread_self());
+    pthread_testcancel();
+}
+
+static void *cancelled_drops_body(ti_scope scope, void *context)
+{
+    ti_spawn_options options = TI_SPAWN_OPTIONS;
+    options.drop_context = drop_and_cancel;
+    CHECK_EQUAL(ti_spawn(scope, &options, nothing, context, NULL), TI_OK);
+    return NULL;
+}
+
+/* A thread that ended in there would never be counted out of its scope. */
+static void cancel_in_an_environments_destructor_waits(void)
+{
+    _Atomic int count = 0;
+    CHECK_EQUAL(ti_scope_run(NULL, 0, cancelled_drops_body, &count, NULL, NULL), TI_OK);
+    CHECK_EQUAL(count, 1);
+}
+
+static void *cancelled_results_body(ti_scope scope, void *context)
+{
+    ti_spawn_options options = TI_SPAWN_OPTIONS;
+    options.drop_result = drop_and_cancel;
+    ti_thread thread;
+    CHECK_EQUAL(ti_spawn(scope, &options, nothing, context, &thread), TI_OK);
+    CHECK_EQUAL(ti_spawn(scope, &options, nothing, context, &thread), TI_OK);
+    return NULL;
+}
+
+static void *own_results_that_cancel(void *context)
+{
+    ti_scope_run(NULL, 0, cancelled_results_body, context, NULL, NULL);
+    CHECK_EQUAL(*(_Atomic int *)context, 2);
+    pthread_testcancel();
+    return NULL;
+}
+
+static void cancel_in_a_results_destructor_abandons_nobody(void)
+{
+    _Atomic int count = 0;
+    ti_thread thread;
+    CHECK_EQUAL(ti_spawn(none, NULL, own_results_that_cancel, &count, &thread), TI_OK);
+    CHECK_EQUAL(ti_join(thread, NULL, NULL), TI_ETERMINATED);
+    CHECK_EQUAL(count, 2);
+}
+
+static void drop_and_exit(void *value)
+{
+    (void)value;
+    pthread_exit(NULL);
+}
+
+static void run_exit_in_a_destructor(void)
+{
+    ti_spawn_options options = TI_SPAWN_OPTIONS;
+    options.drop_context = drop_and_exit;
+    ti_thread thread;
+    ti_spawn(none, &options, nothing, &options, &thread);
+    ti_join(thread, NULL, NULL);
+}
+
+static void pthread_exit_in_a_destructor_is_fatal(void)
+{
+    char words[2048];
+    int status = outcome_of(run_exit_in_a_destructor, words, sizeof words);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    CHECK(strstr(words, "the destructor of a thread's environment did not return") != NULL);
 }
 
 static jmp_buf way_out;
@@ -372,4 +376,6 @@ TEST_MAIN(TEST(scoped_threads_drop_result_before_join), TEST(a_results_destructo
           TEST(implicit_join_waits_for_destructors), TEST(join_orders_after_tls_destructors),
           TEST(scopes_work_inside_destructors), TEST(a_thread_local_destructor_may_spawn),
           TEST(pthread_exit_in_a_scope), TEST(pthread_exit_from_the_body_joins), TEST(cancel_of_a_joining_owner),
-          TEST(longjmp_out_of_a_scope_is_fatal), TEST(ending_inside_a_scope_is_fatal))
+          TEST(cancel_in_an_environments_destructor_waits), TEST(cancel_in_a_results_destructor_abandons_nobody),
+          TEST(pthread_exit_in_a_destructor_is_fatal), TEST(longjmp_out_of_a_scope_is_fatal),
+          TEST(ending_inside_a_scope_is_fatal))

@@ -1,48 +1,7 @@
 /* Panics in scopes: what crossbeam's and rayon's tests pin. */
 #include <pthread.h>
-#include <stdatomic.h>
 
-#include "harness.h"
-#include "tinspect/runtime.h"
-
-static void quiet(const ti_panic_view *view)
-{
-    (void)view;
-}
-
-static void *nothing(void *context)
-{
-    return context;
-}
-
-static void *add_one(void *context)
-{
-    atomic_fetch_add((_Atomic int *)context, 1);
-    return NULL;
-}
-
-static ti_status spawn(ti_scope scope, ti_thread_function function, void *context)
-{
-    return ti_spawn(scope, NULL, function, context, NULL);
-}
-
-static void *join_body(ti_scope scope, void *context)
-{
-    void *result = NULL;
-    ti_thread thread;
-    CHECK_EQUAL(ti_spawn(scope, NULL, nothing, context, &thread), TI_OK);
-    CHECK_EQUAL(ti_join(thread, &result, NULL), TI_OK);
-    CHECK(result == context);
-    return result;
-}
-
-static void join(void)
-{
-    int value;
-    void *result = NULL;
-    CHECK_EQUAL(ti_scope_run("join", 0, join_body, &value, &result, NULL), TI_OK);
-    CHECK(result == &value);
-}
+#include "bodies.h"
 
 static void *add_and_panic(void *context)
 {
@@ -260,42 +219,6 @@ static void fail_fast_stops_and_closes(void)
     CHECK_EQUAL(ti_panics_count(panics), 1);
     ti_panics_free(panics);
 }
-
-struct owner_exit {
-    _Atomic int running;
-    _Atomic int let_go;
-    ti_thread child;
-};
-
-static void *hold_until_let_go(void *context)
-{
-    struct owner_exit *state = context;
-    atomic_fetch_add(&state->running, 1);
-    while (atomic_load(&state->let_go) == 0) {
-        ti_yield();
-    }
-    atomic_fetch_sub(&state->running, 1);
-    return NULL;
-}
-
-static void *wait_in_body(ti_scope scope, void *context)
-{
-    CHECK_EQUAL(spawn(scope, hold_until_let_go, context), TI_OK);
-    return NULL;
-}
-
-static _Atomic(pthread_t) scope_owner;
-static void *own_a_scope(void *context)
-{
-    atomic_store(&scope_owner, pthread_self());
-    return (void *)(intptr_t)ti_scope_run(NULL, 0, wait_in_body, context, NULL, NULL);
-}
-
-struct siblings {
-    ti_thread first;
-    _Atomic int ready;
-    _Atomic int let_go;
-};
 
 TEST_MAIN(TEST(counter_panic), TEST(panic_twice), TEST(panic_many), TEST(panic_propagate_spawn),
           TEST(panic_propagate_scope), TEST(panic_propagate_nested_spawn), TEST(panic_propagate_nested_scope_spawn),

@@ -1,21 +1,13 @@
 /* Spawning, joining, detaching: what Rust's std::thread tests pin. */
 #include <pthread.h>
-#include <stdatomic.h>
 
-#include "harness.h"
+#include "arena.h"
+#include "bodies.h"
 #include "processes.h"
-#include "tinspect/runtime.h"
-
-static const ti_scope none = {0};
 
 static void *answer(void *context)
 {
     *(int *)context = 42;
-    return context;
-}
-
-static void *nothing(void *context)
-{
     return context;
 }
 
@@ -292,6 +284,15 @@ static void options_can_grow(void)
     CHECK_EQUAL(ti_join(thread, NULL, NULL), TI_OK);
 }
 
+static uint32_t threads_in_registry(void)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < ti_slot_high_water(TI_KIND_THREAD); i++) {
+        count += ti_get(ti_slot_at(TI_KIND_THREAD, i)->id) != 0;
+    }
+    return count;
+}
+
 static _Atomic int hook_parents, hook_children, hook_discards;
 static void *hook_parent(ti_thread child, void *context)
 {
@@ -345,6 +346,72 @@ static void *host_of_hooks(void *context)
     return NULL;
 }
 
+static void *panic_when_told(ti_thread child, void *context)
+{
+    (void)child;
+    (void)context;
+    ti_panic("a hook of the parent");
+}
+
+static void spawn_with_hooks(void *handle)
+{
+    ti_spawn(none, NULL, nothing, NULL, handle);
+}
+
+/* Newest first: the hook that counts has made its token when the older one panics. */
+static void *host_of_a_panicking_hook(void *context)
+{
+    ti_spawn_hook panics = {.size = sizeof panics, .parent = panic_when_told};
+    ti_spawn_hook counts = {.size = sizeof counts, .parent = hook_parent, .discard = hook_discard, .context = context};
+    CHECK_EQUAL(ti_add_spawn_hook(&panics), TI_OK);
+    CHECK_EQUAL(ti_add_spawn_hook(&counts), TI_OK);
+    uint32_t before = threads_in_registry();
+    ti_thread thread = {0};
+    CHECK_EQUAL(ti_catch(spawn_with_hooks, &thread, NULL), TI_EPANIC);
+    CHECK_EQUAL(thread.id, 0);
+    CHECK_EQUAL(hook_discards, 1);
+    CHECK_EQUAL(threads_in_registry(), before);
+    return NULL;
+}
+
+static void a_hook_that_panics_leaves_no_thread_behind(void)
+{
+    ti_set_panic_hook(quiet);
+    ti_thread thread;
+    int context = 7;
+    CHECK_EQUAL(ti_spawn(none, NULL, host_of_a_panicking_hook, &context, &thread), TI_OK);
+    CHECK_EQUAL(ti_join(thread, NULL, NULL), TI_OK);
+}
+
+static void panic_in_child(void *token, void *context)
+{
+    (void)token;
+    (void)context;
+    ti_panic("a hook of the child");
+}
+
+static void *host_of_a_hook_that_panics_in_the_child(void *context)
+{
+    ti_spawn_hook counts = {.size = sizeof counts, .parent = hook_parent, .discard = hook_discard, .context = context};
+    ti_spawn_hook panics = {.size = sizeof panics, .child = panic_in_child};
+    CHECK_EQUAL(ti_add_spawn_hook(&counts), TI_OK);
+    CHECK_EQUAL(ti_add_spawn_hook(&panics), TI_OK);
+    ti_thread thread;
+    CHECK_EQUAL(ti_spawn(none, NULL, nothing, NULL, &thread), TI_OK);
+    CHECK_EQUAL(ti_join(thread, NULL, NULL), TI_EPANIC);
+    CHECK_EQUAL(hook_discards, 1);
+    return NULL;
+}
+
+static void a_hook_that_panics_in_the_child_discards_the_rest(void)
+{
+    ti_set_panic_hook(quiet);
+    ti_thread thread;
+    int context = 7;
+    CHECK_EQUAL(ti_spawn(none, NULL, host_of_a_hook_that_panics_in_the_child, &context, &thread), TI_OK);
+    CHECK_EQUAL(ti_join(thread, NULL, NULL), TI_OK);
+}
+
 static void spawn_hooks_are_inherited(void)
 {
     int context = 1;
@@ -376,4 +443,5 @@ TEST_MAIN(TEST(run_basic), TEST(is_finished), TEST(spawn_children_of_children), 
           TEST(joining_twice_is_stale), TEST(join_with_a_deadline_abandons_nobody),
           TEST(creation_failure_leaves_nothing_behind), TEST(environment_is_dropped_in_the_child),
           TEST(avoid_copying_the_body), TEST(child_doesnt_ref_parent), TEST(types_must_be_send), TEST(options_can_grow),
-          TEST(spawn_hooks_are_inherited), TEST(checked_mode_reports_joining_twice))
+          TEST(spawn_hooks_are_inherited), TEST(a_hook_that_panics_leaves_no_thread_behind),
+          TEST(a_hook_that_panics_in_the_child_discards_the_rest), TEST(checked_mode_reports_joining_twice))

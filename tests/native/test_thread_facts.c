@@ -1,34 +1,12 @@
 /* What a thread knows of itself: names, ids, bounds; and what it costs. */
+#include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-#include "harness.h"
-#include "tinspect/runtime.h"
-
-static const ti_scope none = {0};
-
-static void *answer(void *context)
-{
-    *(int *)context = 42;
-    return context;
-}
-
-static void *nothing(void *context)
-{
-    return context;
-}
-
-static void run_basic(void)
-{
-    int value = 0;
-    ti_thread thread;
-    void *result = NULL;
-    CHECK_EQUAL(ti_spawn(none, NULL, answer, &value, &thread), TI_OK);
-    CHECK_EQUAL(ti_join(thread, &result, NULL), TI_OK);
-    CHECK(result == &value && value == 42);
-}
+#include "bodies.h"
+#include "internal.h"
+#include "processes.h"
 
 static void *copy_name(void *context)
 {
@@ -117,22 +95,6 @@ static void name_is_cut_at_a_character_for_small_buffers(void)
     CHECK_EQUAL(ti_thread_name(ti_current(), name, sizeof name, &length), TI_OK);
     CHECK(strcmp(name, "abcde") == 0);
     CHECK_EQUAL(length, 8);
-}
-
-static void *wait_for_cancel(void *context)
-{
-    atomic_store((_Atomic int *)context, 1);
-    for (;;) {
-        pause();
-    }
-    return NULL;
-}
-
-static _Atomic(pthread_t) cancelled_thread;
-static void *wait_for_cancel_known(void *context)
-{
-    atomic_store(&cancelled_thread, pthread_self());
-    return wait_for_cancel(context);
 }
 
 static void *own_id(void *context)
@@ -334,12 +296,88 @@ static void foreign_threads_are_adopted(void)
     }
     CHECK(seen[0].id != seen[1].id);
     /* Their slots come back once the kernel has forgotten the threads, which the next spawn looks for. */
-    run_basic();
-    CHECK_EQUAL(ti_unpark(seen[0]), TI_ESTALE);
+    do {
+        ti_thread next;
+        CHECK_EQUAL(ti_spawn(none, NULL, nothing, NULL, &next), TI_OK);
+        CHECK_EQUAL(ti_join(next, NULL, NULL), TI_OK);
+    } while (ti_unpark(seen[0]) != TI_ESTALE);
+}
+
+static void look_at_own_record(void *value)
+{
+    struct ti_thread_record *record = ti_thread_find(ti_current());
+    CHECK_EQUAL(ti_get(record->state), TI_STATE_IN_DESTRUCTORS);
+    CHECK_EQUAL(ti_get(record->wait_kind), TI_WAIT_NONE);
+    *(bool *)value = true;
+}
+
+static pthread_key_t late_key;
+static void *sleep_and_look(void *looked)
+{
+    pthread_setspecific(late_key, looked);
+    ti_sleep(UINT64_MAX, 0);
+    return NULL;
+}
+
+static void a_cancelled_foreign_thread_waits_for_nothing(void)
+{
+    bool looked = false;
+    pthread_t thread;
+    CHECK_EQUAL(pthread_key_create(&late_key, look_at_own_record), 0);
+    CHECK_EQUAL(pthread_create(&thread, NULL, sleep_and_look, &looked), 0);
+    pthread_cancel(thread);
+    CHECK_EQUAL(pthread_join(thread, NULL), 0);
+    CHECK(looked);
+}
+
+static void *use_much_while_cancelled(void *context)
+{
+    ti_mutex locks[100];
+    pthread_cancel(pthread_self());
+    ti_current();
+    for (int i = 0; i < 100; i++) { /* more than the first mapping has room for */
+        CHECK_EQUAL(ti_mutex_init(&locks[i], "named"), TI_OK);
+    }
+    for (int i = 0; i < 100; i++) {
+        CHECK_EQUAL(ti_mutex_destroy(&locks[i]), TI_OK);
+    }
+    CHECK(ti_available_parallelism() > 0);
+    *(bool *)context = true;
+    return NULL;
+}
+
+/* A thread that ended in there would leave the registry locked for ever. */
+static void the_registry_is_no_cancellation_point(void)
+{
+    bool done = false;
+    pthread_t thread;
+    CHECK_EQUAL(pthread_create(&thread, NULL, use_much_while_cancelled, &done), 0);
+    CHECK_EQUAL(pthread_join(thread, NULL), 0);
+    CHECK(done);
+}
+
+static void lock_without_descriptors(void)
+{
+    struct rlimit no_files = {0, 0};
+    ti_mutex mutex = TI_MUTEX_INIT;
+    setrlimit(RLIMIT_NOFILE, &no_files); /* the registry does without its memfd then */
+    errno = 0;
+    CHECK_EQUAL(ti_lock(&mutex), TI_OK);
+    CHECK_EQUAL(errno, 0);
+    CHECK_EQUAL(ti_unlock(&mutex), TI_OK);
+}
+
+static void a_threads_first_call_keeps_errno(void)
+{
+    char words[512];
+    int status = outcome_of(lock_without_descriptors, words, sizeof words);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 TEST_MAIN(TEST(unnamed_thread), TEST(named_thread), TEST(named_thread_truncation), TEST(long_names_are_kept_whole),
           TEST(invalid_named_thread), TEST(name_is_cut_at_a_character_for_small_buffers), TEST(thread_ids_are_unique),
           TEST(described_bounds_are_the_systems), TEST(minimal_thread_stack), TEST(min_stack_from_the_environment),
           TEST(sleep_survives_signals), TEST(sleep_very_long), TEST(available_parallelism_honours_affinity),
-          TEST(foreign_threads_are_adopted), TEST(current_park_and_unpark_never_allocate))
+          TEST(foreign_threads_are_adopted), TEST(a_cancelled_foreign_thread_waits_for_nothing),
+          TEST(the_registry_is_no_cancellation_point), TEST(a_threads_first_call_keeps_errno),
+          TEST(current_park_and_unpark_never_allocate))

@@ -4,7 +4,7 @@
 
 #include <sched.h>
 
-#include "harness.h"
+#include "bodies.h"
 #include "internal.h"
 #include "tinspect/sync.h"
 #include "tinspect/thread.h"
@@ -47,11 +47,6 @@ static inline void await_sleeping(ti_thread thread, enum ti_wait_kind kind, cons
     while (!is_sleeping(thread, kind, object)) {
         sched_yield();
     }
-}
-
-static inline void quiet(const ti_panic_view *view)
-{
-    (void)view;
 }
 
 /* Runs function(context), which is to panic. */

@@ -36,18 +36,6 @@ struct run {
     struct ti_turn turns[BATCH];
 };
 
-static int compare_threads(const void *left, const void *right)
-{
-    pid_t a = ((const struct ti_thread *)left)->tid, b = ((const struct ti_thread *)right)->tid;
-    return (a > b) - (a < b);
-}
-
-static int compare_tids(const void *left, const void *right)
-{
-    pid_t a = *(const pid_t *)left, b = *(const pid_t *)right;
-    return (a > b) - (a < b);
-}
-
 /* Moves every turn on that can be; false when nothing happened. Counts those that are not over. */
 static bool advance_all(struct run *run, size_t count, size_t *pending)
 {
@@ -95,15 +83,11 @@ static void answer_batch(struct run *run, size_t count)
     }
 }
 
-static void find_threads(struct run *run, size_t count, const struct ti_threads *threads)
+static void find_threads(struct run *run, size_t count, struct ti_threads *threads)
 {
-    if (threads->count) {
-        qsort(threads->items, threads->count, sizeof *threads->items, compare_threads);
-    }
+    ti_threads_sort(threads);
     for (size_t index = 0; index < count; index++) {
-        struct ti_thread wanted = {.tid = run->turns[index].request->tid};
-        run->turns[index].thread =
-            threads->count ? bsearch(&wanted, threads->items, threads->count, sizeof wanted, compare_threads) : NULL;
+        run->turns[index].thread = ti_threads_find(threads, threads->count, run->turns[index].request->tid);
     }
 }
 
@@ -113,14 +97,14 @@ static int run_batch(struct run *run, size_t count)
     for (size_t index = 0; index < count; index++) {
         tids[index] = run->turns[index].request->tid;
     }
-    qsort(tids, count, sizeof *tids, compare_tids);
     struct ti_stop stop = {
         .pid = run->inject->pid,
-        .only = {tids, count, count},
+        .only = {tids, count, count}, /* on our stack */
         .timeout_ns = run->inject->timeout_ns,
         .undo_restart = true,
         .cancelled = run->cancelled,
     };
+    ti_tids_sort(&stop.only);
     int error = ti_stop_open(&stop);
     if (!error) {
         error = ti_stop_all(&stop);
@@ -131,7 +115,7 @@ static int run_batch(struct run *run, size_t count)
         }
         ti_stop_release(&stop);
     }
-    stop.only = (struct ti_tids){0}; /* on our stack */
+    stop.only = (struct ti_tids){0}; /* not to be freed */
     ti_stop_free(&stop);
     return error;
 }

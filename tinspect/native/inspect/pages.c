@@ -112,7 +112,11 @@ int ti_pagemap_open(struct ti_pagemap *map, pid_t pid, bool allow_ioctl)
         return errno == ENOENT ? -ESRCH : -errno;
     }
     choose_way(map, allow_ioctl);
-    return ti_pagemap_still_there(map);
+    int error = ti_pagemap_still_there(map);
+    if (error) {
+        ti_pagemap_close(map);
+    }
+    return error;
 }
 
 void ti_pagemap_close(struct ti_pagemap *map)

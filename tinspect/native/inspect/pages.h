@@ -38,7 +38,7 @@ struct ti_pagemap {
     uint64_t page_size;
 };
 
-/* Opens /proc/PID/pagemap; `pid` may be any live thread's. Returns 0 or -errno. */
+/* Opens /proc/PID/pagemap; `pid` may be any live thread's. Returns 0, or -errno with nothing left open. */
 int ti_pagemap_open(struct ti_pagemap *map, pid_t pid, bool allow_ioctl);
 void ti_pagemap_close(struct ti_pagemap *map);
 

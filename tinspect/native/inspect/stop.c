@@ -108,22 +108,9 @@ static void interrupt_seized(struct ti_stop *stop)
     }
 }
 
-static int compare_threads(const void *left, const void *right)
-{
-    pid_t a = ((const struct ti_thread *)left)->tid, b = ((const struct ti_thread *)right)->tid;
-    return (a > b) - (a < b);
-}
-
 static bool is_wanted(const struct ti_stop *stop, pid_t tid)
 {
     return stop->only.count == 0 || ti_tids_hold(&stop->only, tid);
-}
-
-static void sort_threads(struct ti_threads *threads)
-{
-    if (threads->count > 1) {
-        qsort(threads->items, threads->count, sizeof *threads->items, compare_threads);
-    }
 }
 
 /*
@@ -135,7 +122,7 @@ static int seize_listed(struct ti_stop *stop, size_t *fresh)
     struct ti_threads *threads = &stop->threads;
     size_t known = threads->count;
     *fresh = 0;
-    sort_threads(threads);
+    ti_threads_sort(threads);
     struct ti_thread *items =
         ti_array_room(threads->items, &threads->capacity, known, stop->listed.count + 1, sizeof *items);
     if (!items) {
@@ -143,16 +130,16 @@ static int seize_listed(struct ti_stop *stop, size_t *fresh)
     }
     threads->items = items;
     for (size_t index = 0; index < stop->listed.count && !is_cancelled(stop); index++) {
-        struct ti_thread wanted = {.tid = stop->listed.items[index]};
-        if (!is_wanted(stop, wanted.tid)) {
+        pid_t tid = stop->listed.items[index];
+        if (!is_wanted(stop, tid)) {
             continue;
         }
-        struct ti_thread *thread = known ? bsearch(&wanted, items, known, sizeof wanted, compare_threads) : NULL;
+        struct ti_thread *thread = ti_threads_find(threads, known, tid);
         if (thread && (!thread->error || thread->error == ETIMEDOUT)) {
             continue;
         }
         thread = thread ? thread : &items[threads->count++];
-        *fresh += seize(stop, wanted.tid, thread) == 0;
+        *fresh += seize(stop, tid, thread) == 0;
         if (thread->error == EPERM && *fresh == 0 && known == 0) {
             return EPERM; /* the others would be refused as well */
         }
@@ -385,7 +372,7 @@ uint64_t ti_stop_release(struct ti_stop *stop)
         ptrace(PTRACE_DETACH, thread->tid, NULL, (void *)signal);
     }
     uint64_t pause_ns = stop->started_ns ? ti_now_ns() - stop->started_ns : 0;
-    sort_threads(&stop->threads);
+    ti_threads_sort(&stop->threads);
     return pause_ns;
 }
 

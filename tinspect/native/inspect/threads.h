@@ -42,4 +42,9 @@ struct ti_threads {
     size_t count, capacity;
 };
 
+/* By tid. */
+void ti_threads_sort(struct ti_threads *threads);
+/* The thread of that tid among the first `count`, which are sorted; NULL when there is none. */
+struct ti_thread *ti_threads_find(const struct ti_threads *threads, size_t count, pid_t tid);
+
 #endif

@@ -94,8 +94,11 @@ static PyObject *loan_new(PyTypeObject *type, PyObject *arguments, PyObject *key
     struct scope_loan *conflict = find_conflict(module, &self->source, self->writable);
     ti_status status = conflict == NULL ? lend(self, frame->scope) : TI_OK;
     if (conflict != NULL || status != TI_OK) {
+        /* First: giving the buffer back may run Python, which may end the loan that stands in the way. */
+        PyObject *nothing =
+            conflict != NULL ? raise_conflict(module, conflict) : ti_scope_raise(module, status, "lending a buffer");
         Py_DECREF(self);
-        return conflict != NULL ? raise_conflict(module, conflict) : ti_scope_raise(module, status, "lending a buffer");
+        return nothing;
     }
     enlist(module, self);
     return (PyObject *)self;

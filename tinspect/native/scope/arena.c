@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "forks.h"
@@ -59,19 +60,25 @@ _Static_assert(sizeof(struct ti_slot) == 32 && sizeof(struct ti_link) == 16, "th
 /* LeakSanitizer's, if it is there: slots point to what users handed over, and mapped memory is no root by itself. */
 extern void __lsan_register_root_region(const void *address, size_t size) __attribute__((weak));
 
+/* close(2) of the C library is a cancellation point, and the arena is locked here: cancelled, it would stay so. */
+static void close_uncancelled(int fd)
+{
+    syscall(SYS_close, fd);
+}
+
 static void *map_pages(size_t size)
 {
     int fd = memfd_create("tinspect", MFD_CLOEXEC);
     if (fd < 0 || ftruncate(fd, (off_t)size) != 0) {
         /* No memfd here (a seccomp filter, an old kernel): the registry is still found by symbol and note. */
         if (fd >= 0) {
-            close(fd);
+            close_uncancelled(fd);
         }
         void *plain = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         return plain == MAP_FAILED ? NULL : plain;
     }
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
-    close(fd);
+    close_uncancelled(fd);
     return memory == MAP_FAILED ? NULL : memory;
 }
 

@@ -54,13 +54,13 @@ static void reap(struct ti_scope_slot *scope, struct ti_thread_slot *child)
 {
     uint32_t generation = ti_get(child->record.slot.generation);
     uint32_t fate = ti_fate_of(child);
-    uint32_t busy = TI_FATE_CLAIMED | TI_FATE_REAPING | TI_FATE_REAPED | TI_FATE_GONE;
+    uint32_t busy = TI_FATE_CLAIMED | TI_FATE_BUSY | TI_FATE_REAPED | TI_FATE_GONE;
     if ((fate & TI_FATE_ENDED) == 0 || (fate & busy) != 0 ||
-        !ti_fate_set(child, generation, TI_FATE_REAPING, busy, &fate)) {
+        !ti_fate_set(child, generation, TI_FATE_BUSY, busy, &fate)) {
         return;
     }
     if (pthread_tryjoin_np(ti_get(child->pthread), NULL) != 0) {
-        ti_fate_clear(child, TI_FATE_REAPING); /* its destructors still run */
+        ti_fate_clear(child, TI_FATE_BUSY); /* its destructors still run */
         return;
     }
     ti_record_begin(&child->record.slot);
@@ -69,7 +69,7 @@ static void reap(struct ti_scope_slot *scope, struct ti_thread_slot *child)
     if ((fate & TI_FATE_FORGOTTEN) == 0) {
         scope->reaped++;
         atomic_fetch_or_explicit(&child->fate, TI_FATE_REAPED, memory_order_release);
-        ti_fate_clear(child, TI_FATE_REAPING);
+        ti_fate_clear(child, TI_FATE_BUSY);
         return;
     }
     scope->panics = ti_panics_append(scope->panics, child->panics);

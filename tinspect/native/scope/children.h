@@ -23,6 +23,10 @@ void ti_scope_child_released(struct ti_scope_slot *scope);
 /* Fatal if a scope of the calling thread was left by longjmp: `here` is a frame that must lie inside of it. */
 void ti_scope_check_frames(uintptr_t here);
 
+/* Around fork: the lists of the scopes that the calling thread owns stand still. */
+void ti_scopes_freeze(void);
+void ti_scopes_thaw(void);
+
 /* Called in a fork's child, by its only thread, for the scope it owns or lost. */
 void ti_scope_after_fork(struct ti_scope_slot *scope, struct ti_thread_record *survivor);
 

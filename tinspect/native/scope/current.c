@@ -27,10 +27,9 @@ static void adopted_thread_ends(void *record)
     struct ti_thread_slot *thread = record;
     ti_hooks_drop(thread->hooks);
     thread->hooks = NULL;
-    ti_record_begin(&thread->record.slot);
-    ti_set(thread->record.state, TI_STATE_IN_DESTRUCTORS);
+    ti_enter_destructors(&thread->record);
     ti_set(thread->record.finished, 1);
-    ti_record_end(&thread->record.slot);
+    /* release: who sees ENDED sees what the thread did before. */
     atomic_fetch_or_explicit(&thread->fate, TI_FATE_ENDED, memory_order_release);
     /* Later destructors may call in again: ti_local.record still works, for the slot stays ours until the kernel has
      * forgotten this thread. */
@@ -52,6 +51,9 @@ void ti_bounds_set(struct ti_thread_record *record, const struct ti_stack_bounds
 
 struct ti_thread_record *ti_adopt_current(void)
 {
+    int saved = errno; /* a lock or a park that is a thread's first call keeps it, as every later one does */
+    int cancellable;   /* and is no cancellation point: asking libc for the main thread's bounds reads a file */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellable);
     ti_limbo_sweep();
     struct ti_thread_slot *thread = (struct ti_thread_slot *)ti_slot_take(TI_KIND_THREAD);
     if (thread == NULL) {
@@ -79,6 +81,8 @@ struct ti_thread_record *ti_adopt_current(void)
     if (adoption_key_made) {
         pthread_setspecific(adoption_key, thread);
     }
+    pthread_setcancelstate(cancellable, NULL);
+    errno = saved;
     return record;
 }
 
@@ -117,6 +121,12 @@ void ti_wait_end(struct ti_thread_record *self, uint32_t before)
     ti_set(self->wait_address, 0);
     ti_set(self->wait_since, 0);
     ti_record_end(&self->slot);
+}
+
+void ti_enter_destructors(struct ti_thread_record *self)
+{
+    /* A cancelled thread was in the middle of a wait. */
+    ti_wait_end(self, TI_STATE_IN_DESTRUCTORS);
 }
 
 void ti_thread_slot_release(struct ti_thread_slot *thread)

@@ -17,6 +17,9 @@ void ti_limbo_thaw(void);
 /* Gives a thread's slot back. */
 void ti_thread_slot_release(struct ti_thread_slot *thread);
 
+/* The calling thread's function has ended: its thread-local destructors come next. */
+void ti_enter_destructors(struct ti_thread_record *self);
+
 /* Writes bounds into a record whose sequence is odd. */
 void ti_bounds_set(struct ti_thread_record *record, const struct ti_stack_bounds *bounds);
 

@@ -2,6 +2,16 @@
 
 #include <sched.h>
 
+void ti_fate_await(struct ti_thread_slot *thread, uint32_t generation)
+{
+    /* acquire: pairs with the release of ti_fate_clear. A busy bit of the slot's next thread is none of ours. */
+    uint64_t fate = atomic_load_explicit(&thread->fate, memory_order_acquire);
+    while ((fate & TI_FATE_BUSY) != 0 && fate >> 32 == generation) {
+        sched_yield(); /* for the few instructions between a pthread call and what it taught */
+        fate = atomic_load_explicit(&thread->fate, memory_order_acquire);
+    }
+}
+
 bool ti_fate_set(struct ti_thread_slot *thread, uint32_t generation, uint32_t set, uint32_t unless, uint32_t *seen)
 {
     uint64_t fate = atomic_load_explicit(&thread->fate, memory_order_relaxed);
@@ -10,8 +20,8 @@ bool ti_fate_set(struct ti_thread_slot *thread, uint32_t generation, uint32_t se
         if (fate >> 32 != generation || (*seen & unless) != 0) {
             return false;
         }
-        if ((*seen & TI_FATE_REAPING) != 0) {
-            sched_yield();
+        if ((*seen & TI_FATE_BUSY) != 0) {
+            ti_fate_await(thread, generation);
             fate = atomic_load_explicit(&thread->fate, memory_order_relaxed);
             continue;
         }
@@ -25,5 +35,6 @@ bool ti_fate_set(struct ti_thread_slot *thread, uint32_t generation, uint32_t se
 
 void ti_fate_clear(struct ti_thread_slot *thread, uint32_t bits)
 {
+    /* release: who waited for these bits to go sees what their setter stored meanwhile. */
     atomic_fetch_and_explicit(&thread->fate, ~(uint64_t)bits, memory_order_release);
 }

@@ -9,10 +9,12 @@
 #include "fate.h"
 #include "forks.h"
 
-/* No lock over shared lists is held by another thread at the moment of the copy. Scopes' locks may be: a thread can
- * hold one for the time of a pthread_create. The child sets those right, see ti_scope_after_fork. */
+/* No lock over lists that the child will use is held by another thread at the moment of the copy. The locks of other
+ * threads' scopes may be: the child sets those right, see ti_scope_after_fork. In the order in which they nest
+ * elsewhere: a slot is given back under its scope's lock. */
 static void freeze(void)
 {
+    ti_scopes_freeze();
     ti_limbo_freeze();
     ti_altstack_freeze();
     ti_arena_freeze();
@@ -23,20 +25,25 @@ static void thaw(void)
     ti_arena_thaw();
     ti_altstack_thaw();
     ti_limbo_thaw();
+    ti_scopes_thaw();
 }
 
-/* Its writer may have been in the middle of it. */
-static void mend(struct ti_slot *slot)
+/* A writer that was in the middle of a record is gone: what it left unfinished shows as it is, not as torn for ever. */
+static void mend_all(void)
 {
-    if ((ti_get(slot->sequence) & 1u) != 0) {
-        ti_record_end(slot);
+    for (int kind = 1; kind < TI_KIND_COUNT; kind++) {
+        for (uint32_t i = 0; i < ti_slot_high_water((enum ti_record_kind)kind); i++) {
+            struct ti_slot *slot = ti_slot_at((enum ti_record_kind)kind, i);
+            if ((ti_get(slot->sequence) & 1u) != 0) {
+                ti_record_end(slot);
+            }
+        }
     }
 }
 
 static void lose(struct ti_thread_slot *thread)
 {
     struct ti_thread_record *record = &thread->record;
-    mend(&record->slot);
     ti_record_begin(&record->slot);
     ti_set(record->state, TI_STATE_GONE);
     ti_set(record->wait_kind, TI_WAIT_NONE);
@@ -44,7 +51,7 @@ static void lose(struct ti_thread_slot *thread)
     ti_set(record->wait_since, 0);
     ti_record_end(&record->slot);
     /* Whoever was joining it is gone as well. */
-    ti_fate_clear(thread, TI_FATE_CLAIMED | TI_FATE_REAPING);
+    ti_fate_clear(thread, TI_FATE_CLAIMED | TI_FATE_BUSY);
     atomic_fetch_or_explicit(&thread->fate, TI_FATE_GONE, memory_order_relaxed);
 }
 
@@ -57,6 +64,7 @@ static void in_child(void)
     }
     ti_set(header->pid, (uint32_t)getpid());
     atomic_fetch_add_explicit(&header->fork_generation, 1, memory_order_relaxed);
+    mend_all();
     struct ti_thread_record *self = ti_local.record;
     for (uint32_t i = 0; i < ti_slot_high_water(TI_KIND_THREAD); i++) {
         struct ti_slot *slot = ti_slot_at(TI_KIND_THREAD, i);
@@ -69,10 +77,12 @@ static void in_child(void)
         ti_set(self->tid, (uint32_t)getpid());
         ti_set(self->flags, ti_get(self->flags) | TI_THREAD_MAIN);
         ti_record_end(&self->slot);
+        /* Its creator may not have got as far. */
+        ti_set(ti_thread_slot_of(self)->pthread, pthread_self());
+        ti_fate_clear(ti_thread_slot_of(self), TI_FATE_BUSY);
     }
     for (uint32_t i = 0; i < ti_slot_high_water(TI_KIND_SCOPE); i++) {
         struct ti_scope_slot *scope = (struct ti_scope_slot *)ti_slot_at(TI_KIND_SCOPE, i);
-        mend(&scope->record.slot);
         ti_scope_after_fork(scope, self);
     }
 }

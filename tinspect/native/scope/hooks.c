@@ -14,7 +14,8 @@ struct ti_hook {
 };
 
 struct ti_hook_run {
-    size_t count;
+    size_t count; /* tokens made */
+    size_t next;  /* the first that the child has not got */
     struct {
         ti_spawn_hook hook;
         void *token;
@@ -54,28 +55,29 @@ ti_status ti_hooks_prepare(struct ti_hook *hooks, ti_thread child, struct ti_hoo
         return TI_ENOMEM;
     }
     made->count = 0;
+    made->next = 0;
+    *run = made;
     for (struct ti_hook *hook = hooks; hook != NULL; hook = hook->next) {
         void *token = hook->hook.parent == NULL ? NULL : hook->hook.parent(child, hook->hook.context);
         made->items[made->count].hook = hook->hook;
         made->items[made->count++].token = token;
     }
-    *run = made;
     return TI_OK;
 }
 
 void ti_hooks_run(struct ti_hook_run *run)
 {
-    for (size_t i = 0; run != NULL && i < run->count; i++) {
+    while (run != NULL && run->next < run->count) {
+        size_t i = run->next++;
         if (run->items[i].hook.child != NULL) {
             run->items[i].hook.child(run->items[i].token, run->items[i].hook.context);
         }
     }
-    free(run);
 }
 
 void ti_hooks_discard(struct ti_hook_run *run)
 {
-    for (size_t i = 0; run != NULL && i < run->count; i++) {
+    for (size_t i = run == NULL ? 0 : run->next; run != NULL && i < run->count; i++) {
         if (run->items[i].hook.discard != NULL) {
             run->items[i].hook.discard(run->items[i].token, run->items[i].hook.context);
         }

@@ -7,11 +7,12 @@
 struct ti_hook;
 struct ti_hook_run;
 
-/* The spawning side: runs the `parent` halves; *run is what the child has to do. TI_ENOMEM: nothing was run. */
+/* The spawning side: runs the `parent` halves; *run is what the child has to do, also when one of them unwinds.
+ * TI_ENOMEM: nothing was run. */
 ti_status ti_hooks_prepare(struct ti_hook *hooks, ti_thread child, struct ti_hook_run **run);
-/* The child's side; ends the run. */
+/* The child's side. A hook that unwinds leaves those behind it undone. */
 void ti_hooks_run(struct ti_hook_run *run);
-/* No thread came to be. */
+/* Ends the run, and the tokens that no child's side got: no thread came to be, or a hook unwound. NULL is fine. */
 void ti_hooks_discard(struct ti_hook_run *run);
 
 struct ti_hook *ti_hooks_share(struct ti_hook *hooks);

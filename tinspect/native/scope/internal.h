@@ -73,6 +73,9 @@ void ti_key_unregister(struct ti_key_record *record);
  */
 ti_status ti_misuse(ti_status status, const char *what, const void *object, uint64_t holder);
 
+/* Writes to stderr: by no stdio stream, whose lock a broken thread may hold, and as no cancellation point. */
+void ti_tell(const char *format, ...) TI_PRINTF(1, 2);
+
 /* "tinspect: fatal: …" with write(2), then abort. For broken invariants only. */
 TI_NORETURN void ti_fatal(const char *format, ...) TI_PRINTF(1, 2);
 

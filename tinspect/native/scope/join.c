@@ -155,6 +155,10 @@ static ti_status detach_ended(ti_thread handle, struct ti_thread_slot *thread)
         give_back(thread, panics); /* its panic stays the scope's */
         return TI_OK;
     }
+    if ((seen & TI_FATE_GONE) != 0) {
+        give_back(thread, NULL); /* to this process its pthread_t names nothing, and its result was never handed over */
+        return TI_OK;
+    }
     take_outcome(thread, NULL, NULL);
     pthread_detach(ti_get(thread->pthread));
     ti_limbo_push(thread);
@@ -168,12 +172,15 @@ ti_status ti_detach(ti_thread handle)
         return TI_ESTALE;
     }
     /* Read before the bit is set: after it a free thread that ends takes its slot along. The CAS proves them this
-     * thread's. */
+     * thread's; the pthread_t is there once its creator is done. */
+    ti_fate_await(thread, handle.generation);
     pthread_t pthread = ti_get(thread->pthread);
     bool is_free = (ti_get(thread->record.flags) & TI_THREAD_SCOPED) == 0;
+    /* A scoped one that a fork took away stays its scope's to report. */
+    uint32_t gone = is_free ? TI_FATE_GONE : 0;
     uint32_t seen;
     if (ti_fate_set(thread, handle.generation, TI_FATE_FORGOTTEN,
-                    TI_FATE_ENDED | TI_FATE_CLAIMED | TI_FATE_FORGOTTEN | TI_FATE_GONE, &seen)) {
+                    TI_FATE_ENDED | TI_FATE_CLAIMED | TI_FATE_FORGOTTEN | gone, &seen)) {
         if (is_free) {
             pthread_detach(pthread);
         }

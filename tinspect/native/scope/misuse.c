@@ -1,4 +1,5 @@
 /* Broken rules: fatal ones, and those that the checked mode reports. */
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -18,15 +19,25 @@ enum {
 static _Atomic int checked_mode;
 static _Atomic(ti_misuse_handler) misuse_handler;
 
+void ti_tell(const char *format, ...)
+{
+    va_list arguments;
+    int cancellable;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellable);
+    va_start(arguments, format);
+    vdprintf(STDERR_FILENO, format, arguments);
+    va_end(arguments);
+    pthread_setcancelstate(cancellable, NULL);
+}
+
 void ti_fatal(const char *format, ...)
 {
-    /* No stdio streams: their locks may be held by the broken thread. */
     char words[512];
     va_list arguments;
     va_start(arguments, format);
-    int length = vsnprintf(words, sizeof words - 1, format, arguments);
+    int length = vsnprintf(words, sizeof words, format, arguments);
     va_end(arguments);
-    dprintf(STDERR_FILENO, "tinspect: fatal: %.*s\n", length < 0 ? 0 : length, words);
+    ti_tell("tinspect: fatal: %s\n", length < 0 ? format : words);
     abort();
 }
 
@@ -73,7 +84,7 @@ ti_status ti_misuse(ti_status status, const char *what, const void *object, uint
     }
     snprintf(report, sizeof report, "misuse: %s (object %p%s) in %s: %s", what, object, held, who,
              ti_status_text(status));
-    dprintf(STDERR_FILENO, "tinspect: %s\n", report);
+    ti_tell("tinspect: %s\n", report);
     ti_misuse_handler handler = atomic_load_explicit(&misuse_handler, memory_order_acquire);
     if (handler == NULL) {
         abort();

@@ -42,16 +42,23 @@ static void add_number(struct message *message, uint64_t value, unsigned base)
     add(message, digits + at);
 }
 
+/* By the bare system call: the C library's asks a thread-local whether the thread is cancelled, and would end it here.
+ */
+static void write_all(const char *text, size_t length)
+{
+    while (length > 0) {
+        long written = syscall(SYS_write, STDERR_FILENO, text, length);
+        if (written <= 0) {
+            return;
+        }
+        text += written;
+        length -= (size_t)written;
+    }
+}
+
 static void flush(struct message *message)
 {
-    size_t at = 0;
-    while (at < message->length) {
-        ssize_t written = write(STDERR_FILENO, message->text + at, message->length - at);
-        if (written <= 0) {
-            break;
-        }
-        at += (size_t)written;
-    }
+    write_all(message->text, message->length);
     message->length = 0;
 }
 
@@ -64,14 +71,7 @@ static void write_name(const struct ti_thread_record *record)
         name = (ti_get(record->flags) & TI_THREAD_MAIN) != 0 ? "main" : "<unnamed>";
         length = strlen(name);
     }
-    while (length > 0) {
-        ssize_t written = write(STDERR_FILENO, name, length);
-        if (written <= 0) {
-            return;
-        }
-        name += written;
-        length -= (size_t)written;
-    }
+    write_all(name, length);
 }
 
 static void report(const struct ti_thread_record *record, uint64_t address)
@@ -98,12 +98,14 @@ static void report(const struct ti_thread_record *record, uint64_t address)
 }
 
 /* The main thread's stack grows until the limit, or until the gap above the mapping below it. The limit may have
- * changed since; the stack's top has not. */
+ * changed since; the stack's top has not. A fork's child may have a main thread on a stack with a guard like any other.
+ */
 static bool is_main_overflow(const struct ti_thread_record *record, uint64_t address, int code)
 {
     uint64_t low = ti_get(record->stack_low);
     uint64_t gap = KERNEL_GAP_PAGES * page_size;
-    return low != 0 && code == SEGV_MAPERR && address >= low - gap && address < low + gap;
+    bool grows = ti_get(record->guard_low) == ti_get(record->guard_high);
+    return low != 0 && grows && code == SEGV_MAPERR && address >= low - gap && address < low + gap;
 }
 
 static bool is_overflow(const struct ti_thread_record *record, uint64_t address, int code)
@@ -116,18 +118,20 @@ static bool is_overflow(const struct ti_thread_record *record, uint64_t address,
 
 /* The faulting thread's record. A stray pointer into another thread's guard is no overflow, so the thread must be this
  * one. Slots are found without a lock and never unmapped; our own record has no other writer than the frame we
- * interrupted. */
+ * interrupted. The newest, because the kernel may have given us the tid of a thread whose record is still in limbo. */
 static const struct ti_thread_record *find_self(uint32_t tid)
 {
+    const struct ti_thread_record *self = NULL;
     uint32_t count = ti_slot_high_water(TI_KIND_THREAD);
     for (uint32_t i = 0; i < count; i++) {
         const struct ti_thread_record *record = (const struct ti_thread_record *)ti_slot_at(TI_KIND_THREAD, i);
         if (ti_get(record->slot.id) != 0 && ti_get(record->tid) == tid && ti_get(record->state) != TI_STATE_GONE &&
-            ti_get(record->state) != TI_STATE_FINISHED && ti_get(record->state) != TI_STATE_TERMINATED) {
-            return record;
+            ti_get(record->state) != TI_STATE_FINISHED && ti_get(record->state) != TI_STATE_TERMINATED &&
+            (self == NULL || ti_get(self->slot.id) < ti_get(record->slot.id))) {
+            self = record;
         }
     }
-    return NULL;
+    return self;
 }
 
 static void handle_fault(int signal_number, siginfo_t *info, void *context)

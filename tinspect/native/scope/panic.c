@@ -1,4 +1,5 @@
 /* Panics, on the unwinder's forced unwinding: every frame's cleanup runs, no frame may stop it but ours. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -46,7 +47,7 @@ bool ti_panicking(void)
 
 static void write_panic(const ti_panic_view *view)
 {
-    dprintf(STDERR_FILENO, "thread '%s' (%llu) panicked: %s\n", view->thread_name[0] ? view->thread_name : "<unnamed>",
+    ti_tell("thread '%s' (%llu) panicked: %s\n", view->thread_name[0] ? view->thread_name : "<unnamed>",
             (unsigned long long)view->thread_id, view->message);
 }
 
@@ -259,9 +260,31 @@ ti_panics *ti_panics_append(ti_panics *first, ti_panics *more)
     return first;
 }
 
+struct dropping {
+    const char *what;
+    bool returned;
+};
+
+/* pthread_exit or a foreign exception: to go on unwinding would leave a scope with threads in it. */
+static void drop_must_return(struct dropping *dropping)
+{
+    if (!dropping->returned) {
+        ti_fatal("the destructor of %s did not return", dropping->what);
+    }
+}
+
 void ti_drop_value(ti_drop drop, void *value, const char *what)
 {
-    if (drop != NULL && ti_catch(drop, value, NULL) != TI_OK) {
+    if (drop == NULL) {
+        return;
+    }
+    /* No cancellation point in there may end the thread: a cancelled owner still has children to join. */
+    int cancellable;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellable);
+    struct dropping dropping __attribute__((cleanup(drop_must_return))) = {what, false};
+    if (ti_catch(drop, value, NULL) != TI_OK) {
         ti_fatal("the destructor of %s panicked", what);
     }
+    dropping.returned = true;
+    pthread_setcancelstate(cancellable, NULL);
 }

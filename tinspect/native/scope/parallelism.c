@@ -1,5 +1,6 @@
 /* How many threads can run at once: the affinity mask, cut by the cgroup's CPU quota. */
 #include <limits.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,7 +133,10 @@ static size_t cgroup_quota(void)
 
 size_t ti_available_parallelism(void)
 {
+    int cancellable; /* files are open in between */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellable);
     size_t allowed = processors_allowed();
     size_t quota = cgroup_quota();
+    pthread_setcancelstate(cancellable, NULL);
     return quota < allowed ? quota : allowed;
 }

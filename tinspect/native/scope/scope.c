@@ -194,6 +194,22 @@ static ti_status leave(struct ti_frame *frame, ti_panics **panics)
     return lost ? TI_EGONE : TI_OK;
 }
 
+/* The forking thread's own scopes go on in the child, so their lists must be whole there. A child that spawns may hold
+ * the lock for the time of a pthread_create; it needs nothing that the forking thread holds, for these come first. */
+void ti_scopes_freeze(void)
+{
+    for (struct ti_frame *frame = ti_local.scope_top; frame != NULL; frame = frame->outer) {
+        ti_word_lock(&frame->scope->lock);
+    }
+}
+
+void ti_scopes_thaw(void)
+{
+    for (struct ti_frame *frame = ti_local.scope_top; frame != NULL; frame = frame->outer) {
+        ti_word_unlock(&frame->scope->lock);
+    }
+}
+
 static ti_scope handle_of(const struct ti_scope_slot *scope)
 {
     const struct ti_slot *slot = &scope->record.slot;

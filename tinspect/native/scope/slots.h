@@ -22,7 +22,7 @@ enum ti_fate {
     TI_FATE_ENDED = 1u << 0,     /* the thread has stored its outcome */
     TI_FATE_FORGOTTEN = 1u << 1, /* no handle will ask for the result: the thread drops it */
     TI_FATE_CLAIMED = 1u << 2,   /* somebody joins it, and is alone in that */
-    TI_FATE_REAPING = 1u << 3,   /* somebody looks, without blocking, whether it can be joined: wait a moment */
+    TI_FATE_BUSY = 1u << 3,      /* its creator, or who looks whether it has ended, is at it: wait a moment */
     TI_FATE_REAPED = 1u << 4,    /* pthread_join has succeeded; only the outcome is left */
     TI_FATE_GONE = 1u << 5,      /* it did not survive a fork */
 };

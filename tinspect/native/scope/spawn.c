@@ -65,7 +65,8 @@ static ti_status create(struct ti_thread_slot *thread, size_t stack_size)
         return TI_ENOMEM;
     }
     ti_status status = set_stack_size(&attributes, stack_size == 0 ? default_stack() : stack_size);
-    bool detached = thread->scope == NULL && (ti_fate_of(thread) & TI_FATE_FORGOTTEN) != 0;
+    bool forgotten = (ti_fate_of(thread) & TI_FATE_FORGOTTEN) != 0; /* seen now: later the slot may be another's */
+    bool detached = forgotten && thread->scope == NULL;
     if (status == TI_OK && detached) {
         pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     }
@@ -74,9 +75,10 @@ static ti_status create(struct ti_thread_slot *thread, size_t stack_size)
         status = TI_EAGAIN;
     }
     if (status == TI_OK && !detached) {
-        /* A detached thread's slot may have been given out again by now. Any other waits for its joiner, and nobody can
-         * join before this function has returned: the handle is not out yet, and the scope is locked. */
+        /* A detached thread's slot may have been given out again by now. Any other waits for its joiner, and whoever
+         * has got the handle from the thread itself already waits until this bit is gone. */
         ti_set(thread->pthread, made);
+        ti_fate_clear(thread, TI_FATE_BUSY);
     }
     pthread_attr_destroy(&attributes);
     return status;
@@ -124,19 +126,23 @@ static ti_status prepare(ti_scope scope, const ti_spawn_options *options, ti_thr
     if (thread->scope != NULL) {
         ti_link_set(&record->scope, &thread->scope->record.slot);
     }
-    ti_fate_init(thread, forgotten ? TI_FATE_FORGOTTEN : 0);
+    ti_fate_init(thread, forgotten ? TI_FATE_FORGOTTEN : TI_FATE_BUSY);
     status = ti_name_set(thread, options->name, length);
     ti_record_end(&record->slot);
     *prepared = thread;
     return status;
 }
 
-static void undo(struct ti_thread_slot *thread)
+/* Also runs when a spawn hook unwinds the spawning thread: nothing is left behind either way. */
+static void undo(struct ti_thread_slot **pending)
 {
-    ti_hooks_discard(thread->to_run);
-    ti_hooks_drop(thread->hooks);
-    thread->hooks = NULL;
-    ti_thread_slot_release(thread);
+    struct ti_thread_slot *thread = *pending;
+    if (thread != NULL) {
+        ti_hooks_discard(thread->to_run);
+        ti_hooks_drop(thread->hooks);
+        thread->hooks = NULL;
+        ti_thread_slot_release(thread);
+    }
 }
 
 static ti_status check_types(const ti_spawn_options *options)
@@ -183,17 +189,18 @@ ti_status ti_spawn(ti_scope scope, const ti_spawn_options *given, ti_thread_func
     }
     ti_scope_check_frames((uintptr_t)__builtin_frame_address(0));
     ti_limbo_sweep();
-    struct ti_thread_slot *thread = NULL;
-    status = prepare(scope, &options, function, context, handle == NULL, &thread);
-    if (thread == NULL) {
+    struct ti_thread_slot *pending __attribute__((cleanup(undo))) = NULL;
+    status = prepare(scope, &options, function, context, handle == NULL, &pending);
+    if (pending == NULL) {
         return status;
     }
-    ti_thread made = ti_thread_handle(&thread->record);
-    status = status == TI_OK ? launch(scope, thread, options.stack_size) : status;
-    if (status != TI_OK) {
-        undo(thread);
-    } else if (handle != NULL) {
-        *handle = made;
+    ti_thread made = ti_thread_handle(&pending->record);
+    status = status == TI_OK ? launch(scope, pending, options.stack_size) : status;
+    if (status == TI_OK) {
+        pending = NULL; /* the thread's own now, and perhaps gone already */
+        if (handle != NULL) {
+            *handle = made;
+        }
     }
     return status;
 }

@@ -42,21 +42,8 @@ static void begin(struct ti_thread_slot *self)
 static void run_closure(void *slot)
 {
     struct ti_thread_slot *self = slot;
-    struct ti_hook_run *run = self->to_run;
-    self->to_run = NULL;
-    ti_hooks_run(run);
+    ti_hooks_run(self->to_run);
     self->result = self->function(self->context);
-}
-
-static void enter_destructors(struct ti_thread_record *record)
-{
-    ti_record_begin(&record->slot);
-    ti_set(record->state, TI_STATE_IN_DESTRUCTORS);
-    /* A cancelled thread was in the middle of a wait. */
-    ti_set(record->wait_kind, TI_WAIT_NONE);
-    ti_set(record->wait_address, 0);
-    ti_set(record->wait_since, 0);
-    ti_record_end(&record->slot);
 }
 
 /* Runs when the closure has returned or panicked, and also as an unwind cleanup of pthread_exit and cancellation: then
@@ -64,13 +51,18 @@ static void enter_destructors(struct ti_thread_record *record)
 static void end(void *slot)
 {
     struct ti_thread_slot *self = slot;
+    /* Destructors of the program's run here, and may hold cancellation points: a thread that ended in one of them would
+     * never be counted out of its scope, and the scope never end. */
+    int cancellable;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellable);
     if (ti_local.scope_top != NULL) {
         ti_fatal("thread %llu ended inside of a scope that it had not left", (unsigned long long)ti_current_id());
     }
     ti_drop_value(self->drop_context, self->context, "a thread's environment");
+    ti_hooks_discard(self->to_run);
     ti_hooks_drop(self->hooks);
     self->hooks = NULL;
-    enter_destructors(&self->record);
+    ti_enter_destructors(&self->record);
     struct ti_scope_slot *scope = self->scope;
     ti_drop drop_result = self->outcome == TI_OUTCOME_VALUE ? self->drop_result : NULL;
     void *result = self->result;
@@ -88,6 +80,7 @@ static void end(void *slot)
         ti_panics_free(panics);
         ti_limbo_push(self);
     }
+    pthread_setcancelstate(cancellable, NULL); /* thread-local destructors are the C library's affair */
 }
 
 void *ti_thread_main(void *slot)

@@ -14,7 +14,8 @@ enum {
     TI_SPAWN_NO_ALTSTACK = 1u << 1, /* no alternate signal stack: its overflow is not reported */
 };
 
-/* All zero is the default. Start from TI_SPAWN_OPTIONS. */
+/* A drop function returns: a panic or pthread_exit in it aborts, and cancellation waits until it is over.
+ * All zero is the default. Start from TI_SPAWN_OPTIONS. */
 typedef struct ti_spawn_options {
     size_t size;                 /* sizeof(ti_spawn_options) */
     const char *name;            /* UTF-8, kept in full; the system shows its first 15 bytes. NULL: unnamed */
@@ -23,7 +24,7 @@ typedef struct ti_spawn_options {
     uint32_t flags;              /* TI_SPAWN_* */
     uint32_t reserved;           /* zero */
     ti_drop drop_context;        /* ends the closure's environment, in the child, before it counts as ended */
-    ti_drop drop_result;         /* ends a result that nobody takes; a panic in it aborts */
+    ti_drop drop_result;         /* ends a result that nobody takes */
     const ti_type *context_type; /* if given, must be Send */
     const ti_type *result_type;  /* if given, must be Send */
 } ti_spawn_options;
@@ -75,8 +76,8 @@ TI_API ti_status ti_thread_name(ti_thread thread, char *name, size_t room, size_
 TI_API ti_status ti_set_thread_name(const char *name, size_t length);
 
 /* A hook on every spawn below the calling thread. `parent` runs in the spawning thread and returns a token; `child`
- * runs in the new thread, before its function, and ends the token; `discard` ends it if no thread came to be. A child
- * inherits its parent's hooks. Newest first. */
+ * runs in the new thread, before its function, and ends the token; `discard` ends it if no thread came to be, or a
+ * hook before it panicked. A child inherits its parent's hooks. Newest first. */
 typedef struct ti_spawn_hook {
     size_t size; /* sizeof(ti_spawn_hook) */
     void *(*parent)(ti_thread child, void *context);
