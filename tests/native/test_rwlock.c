@@ -296,10 +296,15 @@ static void writers_go_first(void)
     finish(reader);
 }
 
+static _Atomic bool a_reader_waits;
+
+/* Again and again: on a busy machine a single wait may be over before anybody has seen it. */
 static void *give_up_writing(void *context)
 {
     struct shared *shared = context;
-    CHECK_EQUAL(ti_rwlock_write_until(&shared->lock, ti_deadline_after(20 * MILLISECOND)), TI_ETIMEDOUT);
+    do {
+        CHECK_EQUAL(ti_rwlock_write_until(&shared->lock, ti_deadline_after(20 * MILLISECOND)), TI_ETIMEDOUT);
+    } while (!atomic_load(&a_reader_waits));
     return NULL;
 }
 
@@ -319,6 +324,10 @@ static void a_writer_that_gives_up_lets_readers_in(void)
     ti_thread writer = start(give_up_writing, &shared);
     await_sleeping(writer, TI_WAIT_RWLOCK_WRITE, &shared.lock);
     ti_thread reader = start(read_any, &shared);
+    while (ti_get(ti_thread_find(reader)->wait_kind) != TI_WAIT_RWLOCK_READ && !ti_is_finished(reader)) {
+        sched_yield();
+    }
+    atomic_store(&a_reader_waits, true);
     finish(writer);
     finish(reader); /* while this thread still reads */
     CHECK_EQUAL(ti_rwlock_try_read(&shared.lock), TI_OK);
