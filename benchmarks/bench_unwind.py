@@ -72,7 +72,7 @@ def main() -> None:
             f"{'threads':>8} {'frames':>8} {'first s':>9} {'again s':>9} {'gdb s':>8} {'eu-stack s':>11} {'first/gdb':>10}"
         )
         for count in [int(argument) for argument in sys.argv[1:]] or [10, 1000]:
-            with StandingProcess([program, str(count)], wait_in_pause=False) as standing:
+            with StandingProcess([program, str(count)]) as standing:
                 registers = blocked_registers(standing.pid)
                 first, again, frames = unwind_all(standing.pid, registers)
                 gdb = run_tool("gdb", "-nx", "-batch", "-p", str(standing.pid), "-ex", "thread apply all bt")
