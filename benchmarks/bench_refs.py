@@ -56,7 +56,7 @@ def main() -> None:
             f"{'threads':>8} {'report s':>9} {'heap s':>8} {'unwind s':>9} {'refs s':>8} {'gdb s':>8} {'report/gdb':>11}"
         )
         for count in [int(argument) for argument in sys.argv[1:]] or [1000, 10000]:
-            with StandingProcess([program, str(count)], wait_in_pause=False) as standing:
+            with StandingProcess([program, str(count)]) as standing:
                 pid = standing.pid
                 report = timed(partial(session.attach_report, pid, AttachOptions()))
                 heap = timed(partial(session.attach_report, pid, AttachOptions(heap=True)))

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.support.capturing import until
 from tests.support.live_process import LiveProcess
 from tests.support.standing_process import StandingProcess, build
+from tests.support.waiting import until
 from tinspect.arch.x86_64 import X86_64
 from tinspect.model.registers import RegisterSet
 from tinspect.symbols.images import ImageStore
@@ -80,7 +80,7 @@ def main() -> None:
             f"{'threads':>8} {'frames':>8} {'first s':>9} {'again s':>9} {'gdb s':>8} {'eu-stack s':>11} {'first/gdb':>10}"
         )
         for count in [int(argument) for argument in sys.argv[1:]] or [10, 1000]:
-            with StandingProcess([program, str(count)], wait_in_pause=False) as standing:
+            with StandingProcess([program, str(count)]) as standing:
                 registers = blocked_registers(standing.pid)
                 first, again, frames = unwind_all(standing.pid, registers)
                 gdb = run_tool("gdb", "-nx", "-batch", "-p", str(standing.pid), "-ex", "thread apply all bt")

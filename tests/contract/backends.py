@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.core_maker import gcore
+from tests.support.waiting import PATIENCE_S
 from tinspect import session
 from tinspect.formats.report_json import to_json
 from tinspect.model.options import AltstackMode, AttachOptions, SnapshotOptions
@@ -68,7 +69,7 @@ def _in_gdb(*target: str) -> Json:
         path = Path(folder) / "report.json"
         load = ROOT / "tinspect/gdb_plugin/load.py"
         command = ["gdb", "-nx", "-batch", *target, "-x", str(load), "-ex", f"tinspect report --json {path}"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
         if not path.exists():
             raise RuntimeError(f"gdb gave no report:\n{done.stdout}{done.stderr}")
         loaded: Json = json.loads(path.read_text())

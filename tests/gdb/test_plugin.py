@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.core_maker import gcore
 from tests.support.libcs import BUILDS, running
+from tests.support.waiting import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 LOAD = ROOT / "tinspect/gdb_plugin/load.py"
@@ -28,7 +29,7 @@ def in_gdb(*commands: str, target: tuple[str, ...] = (), load: bool = True) -> s
     arguments = [argument for command in (*steps, *commands) for argument in ("-ex", command)]
     done = subprocess.run(
         ["gdb", "-nx", "-batch", *target, "-ex", "set width 200", *arguments],
-        capture_output=True, text=True, timeout=100, check=False,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     return done.stdout + done.stderr
 

@@ -15,6 +15,7 @@ import pytest
 
 from tests.native.conftest import Program, build_program
 from tests.support.libcs import BUILDS, running
+from tests.support.waiting import PATIENCE_S
 from tinspect import session
 from tinspect.errors import LayoutUnknown
 from tinspect.formats.report_json import to_json
@@ -24,7 +25,7 @@ TINSPECT = [sys.executable, "-m", "tinspect"]
 PR_SET_PTRACER_ANY = -1
 
 
-def tinspect(*arguments: str, timeout: float = 100) -> subprocess.CompletedProcess[str]:
+def tinspect(*arguments: str, timeout: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*TINSPECT, *arguments], capture_output=True, text=True, timeout=timeout, check=False)
 
 
@@ -128,15 +129,15 @@ def test_hostile_names_reach_neither_terminal_nor_json_raw(tmp_path: Path) -> No
     program = tmp_path / "named"
     subprocess.run(["gcc", "-pthread", "-w", "-o", str(program), str(source)], check=True)
     with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-        shown = subprocess.run(
-            [*TINSPECT, "attach", str(process.pid)], capture_output=True, timeout=100, check=False
-        ).stdout
-        as_json = subprocess.run(
-            [*TINSPECT, "attach", str(process.pid), "--json"], capture_output=True, timeout=100, check=False
-        ).stdout
-        process.kill()
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            command = [*TINSPECT, "attach", str(process.pid)]
+            shown = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=False).stdout
+            command.append("--json")
+            as_json = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=False).stdout
+        finally:
+            process.kill()
     for output in (shown, as_json):
         assert b"\x1b" not in output
         assert b"\xff" not in output
@@ -173,7 +174,7 @@ def test_killing_tinspect_at_any_moment_leaves_the_target_as_it_was(self_check: 
             process.kill()
             process.wait()
         self_check.tell("alive")
-        assert self_check.hear()[0] == "alive"
+        assert self_check.hear() == ["alive"]
 
 
 def test_the_target_s_death_is_one_clear_sentence() -> None:

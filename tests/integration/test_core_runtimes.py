@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.core_maker import ROOT, find_core, gcore
 from tests.support.reports import report_of_core
+from tests.support.waiting import PATIENCE_S, wait_until_still
 from tinspect.model.report import ProcessReport
 
 
@@ -24,18 +25,20 @@ def start(folder: Path, *command: str) -> subprocess.Popen[str]:
     assert process.stdout
     for line in process.stdout:
         if line.strip() == "ready":
+            wait_until_still(process.pid)
             return process
     raise AssertionError(f"{command[0]} ended with {process.wait()}")
 
 
 def core_of(process: subprocess.Popen[str], folder: Path, death: str) -> Path:
     with process:
-        if death == "gcore":
-            core = gcore(process.pid, folder)
+        try:
+            if death == "gcore":
+                return gcore(process.pid, folder)
+            process.communicate("\n", timeout=PATIENCE_S)
+        finally:
             process.kill()
-            return core
-        process.communicate("\n", timeout=30)
-        assert process.returncode == -signal.SIGABRT
+    assert process.returncode == -signal.SIGABRT
     return find_core(folder, process.pid)
 
 
@@ -103,7 +106,6 @@ def test_rust(tmp_path: Path) -> None:
     workers = [entry for entry in report.threads if not entry.thread.is_main]
     for entry in workers:
         assert entry.call_stack
-        # Parked, or on its way there from the barrier: either way called by the closure.
         assert any("::main::" in (frame.function or "") for frame in entry.call_stack.frames)
     # What the owner lent is seen from each worker.
     lenders = {reference.from_tid for reference in report.references if reference.to_tid == report.target.pid}

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.core_maker import CrashProgram, build, gcore, start_crash
 from tests.support.snapshots import capture
+from tests.support.waiting import PATIENCE_S
 from tinspect.backends.core import open_core
 from tinspect.backends.snapshot_file import write_snapshot
 from tinspect.errors import MemoryUnreadable, TargetLost, TargetRefused
@@ -71,14 +72,14 @@ LOOK = ["-ex", "thread apply all bt", "-ex", "thread apply all info registers", 
 
 def gdb_says(executable: Path, core: Path) -> list[str]:
     command = [*GDB, str(executable), str(core), *LOOK]
-    text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE_S).stdout
     # AVX-512's mask registers, which gdb before 14 takes from the wrong place of other processors' than Intel's.
     return [line for line in text.splitlines() if not re.match(r"k[0-7] ", line)]
 
 
 def eu_stack_says(executable: Path, core: Path) -> set[str]:
     command = ["eu-stack", "--core", str(core), "-e", str(executable)]
-    text = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60).stdout
+    text = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S).stdout
     return set(text.split("TID ")[1:])
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.runtime_programs import ROOT, build_runtime
+from tests.support.waiting import PATIENCE_S, wait_until_still
 from tinspect import session
 from tinspect.model.options import AttachOptions
 from tinspect.model.reference import Verdict
-from tinspect.model.report import ProcessReport, ThreadReport
+from tinspect.model.report import ProcessReport
 
 PAGE = ROOT / "docs/tutorials/lend-a-local.md"
 THREADS, PER_THREAD = 8, 4000
@@ -36,7 +36,7 @@ def build_as_told(folder: Path, program: str) -> Path:
         ["bash", "-c", command],
         cwd=folder,
         check=True,
-        timeout=100,
+        timeout=PATIENCE_S,
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
     )
     return folder / "lend"
@@ -55,19 +55,10 @@ def watched(lend: Path) -> Iterator[tuple[ProcessReport, str]]:
         try:
             assert process.stdout is not None
             assert "eight threads" in process.stdout.readline()
-            deadline = time.monotonic() + 20
-            report = session.attach_report(process.pid, AttachOptions())
-            while sum(stands_still(entry) and entry.thread.name == "adder" for entry in report.threads) < THREADS:
-                assert time.monotonic() < deadline, "the eight threads do not come to stand still"
-                report = session.attach_report(process.pid, AttachOptions())
-            yield report, process.communicate("\n", timeout=30)[0]
+            wait_until_still(process.pid)
+            yield session.attach_report(process.pid, AttachOptions()), process.communicate("\n", timeout=PATIENCE_S)[0]
         finally:
             process.kill()
-
-
-def stands_still(entry: ThreadReport) -> bool:
-    frames = entry.call_stack.frames if entry.call_stack is not None else ()
-    return any((frame.function or "").startswith("ti_park") for frame in frames)
 
 
 def test_the_scope_is_as_the_page_says(watched: tuple[ProcessReport, str]) -> None:
@@ -120,7 +111,7 @@ def test_the_broken_rule_says_what_the_page_says(tmp_path: Path) -> None:
             # Enter lets the first loan end: pressed too early, another thread would get it.
             panics = [process.stderr.readline() for _ in range(THREADS - 1)]
             assert all(line.endswith(f"panicked: {words}") for line in panics), panics
-            _, rest = process.communicate("\n", timeout=30)
+            _, rest = process.communicate("\n", timeout=PATIENCE_S)
             assert len(re.findall(r"^adder \d: ", rest, re.MULTILINE)) == THREADS - 1
         finally:
             process.kill()

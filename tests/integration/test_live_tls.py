@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.libcs import BUILDS, LibcBuild, build_library, running
 from tests.support.standing_process import StandingProcess, build
+from tests.support.waiting import PATIENCE_S
 from tinspect import session
 from tinspect.formats.report_json import to_json
 from tinspect.model.options import AttachOptions, Section
@@ -69,7 +70,7 @@ def test_a_cpp_program_with_thread_exit_destructors_is_reported_whole(tmp_path: 
     library = build_library(BUILDS[0], "tls_opened")
     with StandingProcess([program, library]) as process:
         command = [sys.executable, "-m", "tinspect", "attach", "--json", str(process.pid)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert len(report["threads"]) == 3

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.runtime_programs import HEADERS, ROOT, build_runtime
+from tests.support.waiting import PATIENCE_S
 
 PROGRAM = """
 #include <tinspect/runtime.h>
@@ -24,7 +25,9 @@ int main(void)
 
 def ask(*arguments: str) -> list[str]:
     command = [sys.executable, "-m", "tinspect", "native", *arguments]
-    return shlex.split(subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, timeout=30).stdout)
+    return shlex.split(
+        subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, timeout=PATIENCE_S).stdout
+    )
 
 
 def pkg_config(folder: Path, *arguments: str) -> list[str]:
@@ -35,8 +38,8 @@ def pkg_config(folder: Path, *arguments: str) -> list[str]:
 
 def builds_and_runs(flags: list[str], folder: Path) -> bool:
     (folder / "use.c").write_text(PROGRAM)
-    subprocess.run(["cc", folder / "use.c", *flags, "-o", folder / "use"], check=True, timeout=60)
-    return subprocess.run([folder / "use"], timeout=20, check=False).returncode == 0
+    subprocess.run(["cc", folder / "use.c", *flags, "-o", folder / "use"], check=True, timeout=PATIENCE_S)
+    return subprocess.run([folder / "use"], timeout=PATIENCE_S, check=False).returncode == 0
 
 
 needs_pkg_config = pytest.mark.skipif(shutil.which("pkg-config") is None, reason="needs pkg-config")
@@ -68,7 +71,7 @@ def test_the_pkg_config_file_moves_with_its_folder(tmp_path: Path) -> None:
         "PC_INCLUDE=../include",
         f"{built}/tinspect.pc",
     ]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=60)
+    subprocess.run(command, cwd=ROOT, check=True, timeout=PATIENCE_S)
     library = tmp_path / "moved/lib"
     library.mkdir(parents=True)
     shutil.copytree(HEADERS, tmp_path / "moved/include")
@@ -87,6 +90,6 @@ def test_the_version_is_the_headers(tmp_path: Path) -> None:
 def test_asking_for_nothing_or_both_is_wrong_usage() -> None:
     for arguments in ([], ["--pkg-config", "--libs"]):
         command = [sys.executable, "-m", "tinspect", "native", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=30)
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=PATIENCE_S)
         assert (done.returncode, done.stdout) == (64, "")
         assert "--pkg-config" in done.stderr

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.libcs import BUILDS, LibcBuild, running
 from tests.support.standing_process import PROGRAMS
+from tests.support.waiting import PATIENCE_S, wait_until_still
 from tinspect import session
 from tinspect.model.options import AttachOptions
 from tinspect.model.reference import Confidence, StackReference, Verdict
@@ -24,12 +25,13 @@ DANGEROUS = {Verdict.DANGLING_FRAME, Verdict.DANGLING_THREAD, Verdict.GUARD}
 
 @contextmanager
 def standing(*command: str | Path) -> Iterator[int]:
-    """The program, from when it says that it is ready."""
+    """The program, from when it has said that it is ready and stands still."""
     words = [str(word) for word in command]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             assert process.stdout.readline().startswith("ready"), words
+            wait_until_still(process.pid)
             yield process.pid
         finally:
             process.kill()
@@ -120,7 +122,7 @@ def test_cpp_threads_and_futures(tmp_path: Path, heap: bool) -> None:
         pytest.skip("g++ is not installed")
     program = tmp_path / "program"
     source = PROGRAMS / "refs_cpp.cpp"
-    subprocess.run(["g++", "-O2", "-g", "-pthread", source, "-o", program], check=True, timeout=100)
+    subprocess.run(["g++", "-O2", "-g", "-pthread", source, "-o", program], check=True, timeout=PATIENCE_S)
     with standing(program) as pid:
         report = report_of(pid, heap)
     assert bad_news(report) == []
@@ -146,7 +148,7 @@ def test_rust_scoped_threads(tmp_path: Path) -> None:
     if not Path(rustc).exists():
         pytest.skip("rustc is not installed")
     program = tmp_path / "program"
-    subprocess.run([rustc, "-O", "-g", PROGRAMS / "refs_scope.rs", "-o", program], check=True, timeout=100)
+    subprocess.run([rustc, "-O", "-g", PROGRAMS / "refs_scope.rs", "-o", program], check=True, timeout=PATIENCE_S)
     with standing(program) as pid:
         report = report_of(pid, heap=False)
     assert bad_news(report) == []

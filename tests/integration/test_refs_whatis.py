@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.libcs import BUILDS, LibcBuild, build_program, running
+from tests.support.waiting import PATIENCE_S
 from tinspect import session
 from tinspect.model.options import AttachOptions
 from tinspect.model.whatis import WhatIs
@@ -95,7 +96,7 @@ def test_static_data_and_code_have_section_symbol_and_line(answers: Answers, bui
         if words["name"] == "ending":
             listed = subprocess.run(
                 ["addr2line", "-e", str(program), hex(words["address"] - bias(answer, build))],
-                capture_output=True, text=True, check=True, timeout=60,
+                capture_output=True, text=True, check=True, timeout=PATIENCE_S,
             ).stdout.strip()  # fmt: skip
             assert f"{answer.file}:{answer.line}".rpartition("/")[2] == listed.rpartition("/")[2]
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.core_maker import find_core, gcore
 from tests.support.runtime_programs import ROOT, Speaker, build_runtime, link_program, speaking
+from tests.support.waiting import PATIENCE_S, wait_until_still
 from tinspect import session
 from tinspect.analyses.registry import find_registries, plan_capture, read_registries
 from tinspect.backends.slot_reader import read_slots
@@ -71,7 +72,7 @@ def torn_words(report: ProcessReport) -> str:
 
 
 def read_while_it_churns(churn: Path, rounds: int) -> None:
-    with speaking(churn, "churn") as speaker:
+    with speaking(churn, "churn", still=False) as speaker:
         for number in range(rounds):
             check_churn(session.attach_report(speaker.pid, PASSIVE if number % 2 else STOPPED))
 
@@ -79,7 +80,7 @@ def read_while_it_churns(churn: Path, rounds: int) -> None:
 def kill_while_it_is_read(churn: Path, rounds: int) -> None:
     """kill -9 at every stage of the reading: a report, or the words that it is gone."""
     for number in range(rounds):
-        with speaking(churn, "churn") as speaker, session.attach(speaker.pid) as inspector:
+        with speaking(churn, "churn", still=False) as speaker, session.attach(speaker.pid) as inspector:
             options = PASSIVE if number % 2 else STOPPED
             fatal_stage = STAGES[number % len(STAGES)]
 
@@ -96,8 +97,8 @@ def dump_by_the_kernel(churn: Path, folder: Path, rounds: int) -> None:
     for number in range(rounds):
         here = folder / str(number)
         here.mkdir()
-        with speaking(churn, "churn", cwd=here, cores=True) as speaker:
-            speaker.process.communicate("\n", timeout=30)
+        with speaking(churn, "churn", cwd=here, cores=True, still=False) as speaker:
+            speaker.process.communicate("\n", timeout=PATIENCE_S)
             assert speaker.process.returncode == -signal.SIGABRT
             core = find_core(here, speaker.pid)
         check_churn(session.core_report(str(core), None, AttachOptions()))
@@ -105,7 +106,7 @@ def dump_by_the_kernel(churn: Path, folder: Path, rounds: int) -> None:
 
 
 def dump_by_gcore(churn: Path, folder: Path, rounds: int) -> None:
-    with speaking(churn, "churn") as speaker:
+    with speaking(churn, "churn", still=False) as speaker:
         for _ in range(rounds):
             core = gcore(speaker.pid, folder)
             check_churn(session.core_report(str(core), None, AttachOptions()))
@@ -146,6 +147,7 @@ def test_gcore_fifty_times(churn: Path, tmp_path: Path) -> None:
 
 def test_after_a_fork_the_child_has_orphans_and_the_parent_has_none(churn: Path) -> None:
     with speaking(churn, "fork") as speaker:
+        wait_until_still(speaker.truth["child"])
         parent = session.attach_report(speaker.pid, STOPPED)
         child = session.attach_report(speaker.truth["child"], STOPPED)
     assert {scope.name: scope.orphaned for scope in parent.scopes} == {"forking": False, "lost with its owner": False}

@@ -13,6 +13,7 @@ import pytest
 
 from tests.contract.backends import BACKENDS, ContractBackend
 from tests.support.runtime_programs import Speaker, build_runtime, link_program, speaking
+from tests.support.waiting import PATIENCE_S
 from tinspect import session
 from tinspect.analyses.assemble import build_report
 from tinspect.analyses.registry import RegistryRecords, read_registries
@@ -220,7 +221,7 @@ def test_keys_measured_from_outside_equal_the_registry(demo: Speaker) -> None:
 
 def test_the_only_section_prints_the_tree(demo: Speaker) -> None:
     command = [sys.executable, "-m", "tinspect", "attach", str(demo.pid), "--only", "scopes", "--no-color"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode in {0, 1}, done.stderr
     for words in ("“outer”", "“inner”", "exclusive", "shared", "first reader", "grandchild"):
         assert words in done.stdout, words

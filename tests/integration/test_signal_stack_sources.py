@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.native.conftest import Program, StartProgram
+from tests.support.capturing import start_altstack_truth
 from tests.support.libcs import BUILDS, LibcBuild, running
 from tinspect import session
 from tinspect.formats.report_json import to_json
@@ -47,8 +48,8 @@ def check(found: Json, sp: int, size: int, flags: int) -> None:
 
 
 def test_kernel_injection_and_signal_frames_agree(start_program: StartProgram) -> None:
-    program = start_program("altstack_truth", "30")
-    told = {int(line[2]): line for line in program.hear_until("ready")}
+    program, lines = start_altstack_truth(start_program, 30)
+    told = {int(line[2]): line for line in lines}
     kernel, injected, frames = (stacks_of(look(program.pid, MODES[mode])) for mode in ("bpf", "inject", "off"))
     for tid, (_, kind, _, sp, size, flags, *_) in told.items():
         own_stack = kind != "onstack"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,10 +187,8 @@ def test_cpython_with_threads() -> None:
         "print('ready', flush=True)\n"
         "threads[0].join()\n"
     )
-    with StandingProcess([python, "-c", program], wait_in_pause=False) as standing:
-        wait_until_asleep(standing.pid)
-        with LiveProcess(standing.pid) as process:
-            found = unwind_all(process, gdb_stacks(standing.pid))
+    with StandingProcess([python, "-c", program]) as standing, LiveProcess(standing.pid) as process:
+        found = unwind_all(process, gdb_stacks(standing.pid))
     assert len(found) == 5
     for compared in found.values():
         assert_same_frames(compared)
@@ -206,10 +203,8 @@ def test_node_frames_through_generated_code() -> None:
         "(function f(n){ if (n) return 1 + f(n - 1);"
         " console.log('ready'); Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0); })(7)"
     )
-    with StandingProcess([node, "-e", script], wait_in_pause=False) as standing:
-        wait_until_asleep(standing.pid)
-        with LiveProcess(standing.pid) as process:
-            found = unwind_all(process, gdb_stacks(standing.pid))
+    with StandingProcess([node, "-e", script]) as standing, LiveProcess(standing.pid) as process:
+        found = unwind_all(process, gdb_stacks(standing.pid))
     for tid, compared in found.items():
         if tid == standing.pid:
             ours, theirs = compared.stack.frames, compared.truth.frames
@@ -221,17 +216,6 @@ def test_node_frames_through_generated_code() -> None:
             )
         else:
             assert_same_frames(compared)
-
-
-def wait_until_asleep(pid: int) -> None:
-    """Until every thread of ``pid`` sleeps in a system call."""
-    deadline = time.monotonic() + 20
-    while True:
-        paths = Path(f"/proc/{pid}/task").glob("*/syscall")
-        if all(path.read_text().split()[0] not in ("running", "-1") for path in paths):
-            return
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def build_rust(target: Path, *flags: str) -> Path:

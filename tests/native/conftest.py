@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.building import alone_in
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -53,9 +55,11 @@ StartProgram = Callable[..., Program]
 
 
 def build_program(name: str) -> Path:
-    target = f"build/programs/{name}"
-    subprocess.run(["make", "-s", "-f", "tests/programs/programs.mk", target], cwd=ROOT, check=True)
-    return ROOT / target
+    target = ROOT / "build/programs" / name
+    with alone_in(target.parent):
+        command = ["make", "-s", "-f", "tests/programs/programs.mk", str(target.relative_to(ROOT))]
+        subprocess.run(command, cwd=ROOT, check=True)
+    return target
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import json
 import os
 import shutil
@@ -19,6 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.capturing import start_altstack_truth
+from tests.support.waiting import PATIENCE_S, until
 from tinspect.native import _inspect
 
 if TYPE_CHECKING:
@@ -59,8 +60,7 @@ def tids_of(pid: int) -> set[int]:
 @needs_bpf
 @pytest.mark.parametrize("registers", [False, True])
 def test_alternate_stacks_are_what_each_thread_says(start_program: StartProgram, registers: bool) -> None:
-    program = start_program("altstack_truth", "40")
-    lines = program.hear_until("ready")
+    program, lines = start_altstack_truth(start_program, 40)
     tasks = tasks_of(program.pid, registers)
     assert set(tasks) == tids_of(program.pid)
     for _, kind, tid, sp, size, flags, base, *_ in lines:
@@ -93,27 +93,35 @@ def compare_with_proc(pid: int, tids: Iterable[int]) -> int:
 @needs_bpf
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="knows the registers of x86-64")
 def test_registers_of_sleeping_threads_are_those_proc_tells(start_program: StartProgram) -> None:
-    program = start_program("altstack_truth", "20")
-    told = {int(line[2]): line[1] for line in program.hear_until("ready")}
-    while compare_with_proc(program.pid, told) < len(told) - 1:  # all but the one that spins come to sleep
-        os.sched_yield()  # nothing announces that a thread has fallen asleep
+    program, lines = start_altstack_truth(start_program, 20)
+    told = [int(line[2]) for line in lines]
+    assert compare_with_proc(program.pid, told) == len(told) - 1  # all but the one that spins
 
 
 @needs_bpf
 def test_a_thread_that_runs_shows_it(start_program: StartProgram) -> None:
-    program = start_program("altstack_truth")
-    told = {line[1]: int(line[2]) for line in program.hear_until("ready")}
+    program, lines = start_altstack_truth(start_program)
+    told = {line[1]: int(line[2]) for line in lines}
     spin, sleeping = told["spin"], told["set"]
-    while compare_with_proc(program.pid, [sleeping]) == 0:
-        os.sched_yield()
-    looks = [tasks_of(program.pid, False) for _ in range(50)]
-    assert len({look[sleeping][4:7] for look in looks}) == 1
-    assert not looks[0][sleeping][6]
-    # At every look the spinning thread is on a CPU, or was pushed off one and has that counted.
-    pairs = itertools.pairwise(looks)
-    quiet = [a[spin][4:7] for a, b in pairs if not a[spin][6] and a[spin][4:7] == b[spin][4:7]]
-    assert len(quiet) < len(looks) - 1
-    assert any(look[spin][6] for look in looks) or len({look[spin][5] for look in looks}) > 1
+    for _ in range(5):
+        first = tasks_of(program.pid, False)
+        wait_for_cpu_time(program.pid, spin)
+        second = tasks_of(program.pid, False)
+        assert first[sleeping][4:7] == second[sleeping][4:7]
+        assert not first[sleeping][6]
+        # It was on a CPU at a look, or was put on one and pushed off again in between, and has that counted.
+        assert first[spin][6] or second[spin][6] or first[spin][4:6] != second[spin][4:6]
+
+
+def wait_for_cpu_time(pid: int, tid: int) -> None:
+    """Until the thread has run for another tick of the clock."""
+
+    def ticks() -> int:
+        fields = Path(f"/proc/{pid}/task/{tid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])  # utime and stime of proc_pid_stat(5), after pid and name
+
+    before = ticks()
+    until(lambda: ticks() > before, f"thread {tid} to run")
 
 
 @needs_bpf
@@ -146,7 +154,7 @@ os._exit(0)
 def test_inside_a_pid_namespace_the_numbers_are_the_namespaces() -> None:
     command = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", IN_NAMESPACE]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=PATIENCE_S)
     if done.stderr.startswith("unshare: "):  # no rights, or within a chroot, whose root is no mount point
         pytest.skip(f"cannot make a pid namespace with a /proc of its own here: {done.stderr.strip()}")
     assert done.returncode == 0, done.stderr

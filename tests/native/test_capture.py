@@ -6,7 +6,6 @@ import ctypes
 import errno
 import os
 import struct
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,8 +23,8 @@ from tests.support.capturing import (
     task_state,
     tids_of,
     told_threads,
-    until,
 )
+from tests.support.waiting import wait_until_still
 from tinspect.native import _inspect
 
 
@@ -58,9 +57,8 @@ def is_waiting(syscall: Path) -> bool:
 def test_registers_equal_what_the_kernel_shows_of_a_waiting_thread(start_program: StartProgram) -> None:
     program, told, _ = start_stack_truth(start_program)
     for thread in told:
-        shown = Path(f"/proc/{program.pid}/task/{thread.tid}/syscall")
-        until(partial(is_waiting, shown), "a thread that waits")
-        words = shown.read_text().split()
+        wait_until_still(program.pid)  # each capture rouses it
+        words = Path(f"/proc/{program.pid}/task/{thread.tid}/syscall").read_text().split()
         registers = Capture(program.pid, mappings=mappings_of(program)).threads[thread.tid].registers
         assert struct.unpack_from("<Q", registers, SP)[0] == int(words[-2], 16)
         assert struct.unpack_from("<Q", registers, PC)[0] == int(words[-1], 16)
@@ -171,7 +169,7 @@ def test_caps(start_program: StartProgram) -> None:
 
 def test_zombie_leader(start_program: StartProgram) -> None:
     program = start_program("leaderless")
-    lines = told_threads(program, 2)
+    lines = told_threads(program)
     assert task_state(program, program.pid) == "Z"
     mappings = mappings_of(program, int(lines[0][1]))
     for plan in ({"mappings": mappings}, {}):
@@ -233,7 +231,8 @@ def refuse_process_vm_readv() -> None:
 
 def test_a_thousand_threads(start_program: StartProgram) -> None:
     program = start_program("thread_churn", "1000")
-    living = {int(line[1]) for line in told_threads(program, 1000)}
+    living = {int(line[1]) for line in told_threads(program)}
+    assert len(living) == 1000
     seen = Capture(program.pid, mappings=mappings_of(program), stack_rule=rule())
     assert living <= set(seen.stopped())
     for tid in living:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.waiting import wait_until_still
 from tinspect.native import _inspect
 
 StartProgram = Callable[..., Any]  # the fixture of conftest.py
@@ -27,8 +27,9 @@ class FarPlaces:
         self.offsets = {line[2]: int(line[3]) for line in lines if line[0] == "thread"}
         self.tid = next(int(line[1]) for line in lines if line[0] == "thread")
         self.said = {line[0]: [int(word, 16) for word in line[1:]] for line in lines if line[0] != "thread"}
-        while self.system_call(self.tid) != FUTEX or PPOLL not in map(self.system_call, self.tids()):
-            os.sched_yield()
+        wait_until_still(self.pid)
+        assert self.system_call(self.tid) == FUTEX
+        assert PPOLL in map(self.system_call, self.tids())
 
     def tids(self) -> list[int]:
         return [int(entry.name) for entry in Path(f"/proc/{self.pid}/task").iterdir()]

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.waiting import PATIENCE_S, wait_until_still
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -22,7 +24,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.
     process = subprocess.Popen([out / "tinspect-demo"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
-        yield process, json.loads(process.stdout.readline())
+        truth = json.loads(process.stdout.readline())
+        wait_until_still(process.pid)
+        yield process, truth
     finally:
         process.kill()
         process.wait()
@@ -67,4 +71,4 @@ def test_it_ends_when_stdin_closes(demo: tuple[subprocess.Popen[str], dict[str, 
     process = demo[0]
     assert process.stdin is not None
     process.stdin.close()
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=PATIENCE_S) == 0

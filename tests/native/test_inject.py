@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.capturing import start_altstack_truth, start_blocking_calls
+from tests.support.waiting import PATIENCE_S
 from tinspect.formats.gadgets import SyscallGadgets, find_gadgets
 from tinspect.native import _inspect
 
@@ -58,7 +60,8 @@ def find_libc_gadgets(pid: int) -> SyscallGadgets:
 
 
 def inject(pid: int, threads: Threads) -> dict[int, tuple[int, int, int, int, str | None]]:
-    answers = _inspect.inject_sigaltstack(pid, threads, find_libc_gadgets(pid))
+    # How long a thread may take to its stop is the machine's affair.
+    answers = _inspect.inject_sigaltstack(pid, threads, find_libc_gadgets(pid), timeout_ms=60_000)
     assert [answer[0] for answer in answers] == [thread[0] for thread in threads]
     return {answer[0]: answer[1:] for answer in answers}
 
@@ -80,8 +83,7 @@ def all_threads(pid: int) -> Threads:
 
 
 def test_the_answers_are_what_each_thread_says(start_program: StartProgram) -> None:
-    program = start_program("altstack_truth", "40")
-    lines = program.hear_until("ready")
+    program, lines = start_altstack_truth(start_program, 40)
     threads = [(int(line[2]), int(line[7], 16), int(line[8], 16)) for line in lines]
     for _ in range(3):
         answers = inject(program.pid, threads)
@@ -96,8 +98,7 @@ def test_the_answers_are_what_each_thread_says(start_program: StartProgram) -> N
 
 
 def test_injection_and_bpf_agree(start_program: StartProgram) -> None:
-    program = start_program("altstack_truth", "40")
-    lines = program.hear_until("ready")
+    program, lines = start_altstack_truth(start_program, 40)
     try:
         tasks = _inspect.bpf_tasks(program.pid, dict(_inspect.btf_offsets()), False)
     except OSError as error:
@@ -114,10 +115,9 @@ def test_injection_and_bpf_agree(start_program: StartProgram) -> None:
 
 
 def test_blocked_calls_go_on(start_program: StartProgram) -> None:
-    program = start_program("blocking_calls")
-    program.hear_until("ready")
-    while len(threads := all_threads(program.pid)) < 11:  # main and ten that wait; nothing announces the last step
-        os.sched_yield()
+    program, _ = start_blocking_calls(start_program)
+    threads = all_threads(program.pid)
+    assert len(threads) == 11  # main and ten that wait
     for _ in range(20):
         assert all(answer[3] == 0 for answer in inject(program.pid, threads).values())
     program.tell("count")
@@ -183,8 +183,8 @@ def test_within_a_restartable_sequence_nothing_is_injected(start_program: StartP
 
 
 def test_without_room_nothing_is_written(start_program: StartProgram) -> None:
-    program = start_program("altstack_truth")
-    lines = {line[1]: line for line in program.hear_until("ready")}
+    program, told = start_altstack_truth(start_program)
+    lines = {line[1]: line for line in told}
     tid, low, high = (int(lines["none"][2]), int(lines["none"][7], 16), int(lines["none"][8], 16))
     sp = stack_pointer(program.pid, tid)
     answers = [inject(program.pid, [(tid, bound, high)])[tid] for bound in (sp - 4096, sp + 8, low)]
@@ -194,14 +194,13 @@ def test_without_room_nothing_is_written(start_program: StartProgram) -> None:
 
 
 def stack_pointer(pid: int, tid: int) -> int:
-    while (words := Path(f"/proc/{pid}/task/{tid}/syscall").read_text().split())[0] == "running":
-        os.sched_yield()
-    return int(words[-2], 16)
+    """Of a thread that sleeps."""
+    return int(Path(f"/proc/{pid}/task/{tid}/syscall").read_text().split()[-2], 16)
 
 
 def test_the_stack_is_as_it_was(start_program: StartProgram) -> None:
-    program = start_program("altstack_truth", "10")
-    told = [line for line in program.hear_until("ready") if line[1] not in ("onstack", "spin")]
+    program, lines = start_altstack_truth(start_program, 10)
+    told = [line for line in lines if line[1] not in ("onstack", "spin")]
     for line in told:
         tid, low, high = int(line[2]), int(line[7], 16), int(line[8], 16)
         sp = stack_pointer(program.pid, tid)
@@ -211,8 +210,7 @@ def test_the_stack_is_as_it_was(start_program: StartProgram) -> None:
 
 
 def test_a_process_that_job_control_stopped_stays_stopped(start_program: StartProgram) -> None:
-    program = start_program("altstack_truth")
-    lines = program.hear_until("ready")
+    program, lines = start_altstack_truth(start_program)
     threads = [(int(line[2]), int(line[7], 16), int(line[8], 16)) for line in lines]
     os.kill(program.pid, signal.SIGSTOP)
     os.waitid(os.P_PID, program.pid, os.WSTOPPED)
@@ -220,12 +218,11 @@ def test_a_process_that_job_control_stopped_stays_stopped(start_program: StartPr
     assert {answer[3:] for answer in answers.values()} == {(errno.EOPNOTSUPP, "job control has stopped it")}
     os.kill(program.pid, signal.SIGCONT)
     program.tell("end")
-    assert program.process.wait() == 0
+    assert program.process.wait(PATIENCE_S) == 0
 
 
 def test_wrong_requests_are_errors(start_program: StartProgram) -> None:
-    program = start_program("altstack_truth")
-    lines = program.hear_until("ready")
+    program, lines = start_altstack_truth(start_program)
     gadgets = find_libc_gadgets(program.pid)
     for index in range(6):
         wrong = [address + (position == index) for position, address in enumerate(gadgets)]
@@ -240,6 +237,8 @@ def test_wrong_requests_are_errors(start_program: StartProgram) -> None:
 def test_the_target_survives_kill_after_kill_of_its_injector() -> None:
     driver = [sys.executable, "tests/native/soak_inject.py", "--kills", "200"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
-    done = subprocess.run(driver, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
+    done = subprocess.run(
+        driver, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=PATIENCE_S
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "200 kills" in done.stdout

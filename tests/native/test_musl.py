@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.building import alone_in
+from tests.support.waiting import PATIENCE_S
+
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "build/native-tests/musl"
 KERNEL_HEADERS = ("linux", "asm-generic", "asm")
@@ -37,13 +40,14 @@ def link_kernel_headers() -> Path:
 def programs() -> Path:
     if shutil.which("musl-gcc") is None or shutil.which("make") is None:
         pytest.skip("needs musl-gcc (Debian: musl-tools) and make")
-    options = [
-        f"OUT={OUT}",
-        f"CC=musl-gcc -idirafter {link_kernel_headers()}",
-        "TEST_LIBS=tests/native/musl/find_object.c -Wl,--eh-frame-hdr -lgcc_eh",
-        "TEST_SOURCES_CXX=",
-    ]
-    subprocess.run(["make", "-s", "-j2", "-f", "tests/native/build.mk", *options, "tests"], cwd=ROOT, check=True)
+    with alone_in(OUT):
+        options = [
+            f"OUT={OUT}",
+            f"CC=musl-gcc -idirafter {link_kernel_headers()}",
+            "TEST_LIBS=tests/native/musl/find_object.c -Wl,--eh-frame-hdr -lgcc_eh",
+            "TEST_SOURCES_CXX=",
+        ]
+        subprocess.run(["make", "-s", "-j2", "-f", "tests/native/build.mk", *options, "tests"], cwd=ROOT, check=True)
     return OUT
 
 
@@ -55,7 +59,7 @@ def test_on_musl(programs: Path, program: str) -> None:
     failures = []
     for test in set(listing.stdout.split()) - LEFT_OUT:
         done = subprocess.run(
-            [programs / program, test], capture_output=True, text=True, timeout=100, check=False, env=environment
+            [programs / program, test], capture_output=True, text=True, timeout=PATIENCE_S, check=False, env=environment
         )
         if done.returncode != 0:
             failures.append(f"{test}: exit status {done.returncode}\n{done.stderr}")

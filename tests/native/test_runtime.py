@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -10,6 +9,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.support.building import alone_in
+from tests.support.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build/native-tests"
@@ -49,9 +51,7 @@ def find_items() -> list[object]:
 def build(variant: str) -> Path:
     """Builds a variant's programs, once at a time: several test processes may ask for it."""
     out = BUILD / variant
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone_in(out):
         options = [f"OUT={out}", f"SAN={SANITIZERS[variant]}"]
         command = ["make", "-s", "-j2", "-f", "tests/native/build.mk", *options, "tests"]
         subprocess.run(command, cwd=ROOT, check=True)
@@ -72,7 +72,12 @@ def test_native(programs: dict[str, Path], variant: str, program: str, test: str
         programs[variant] = build(variant)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TINSPECT_")} | ENVIRONMENT
     done = subprocess.run(
-        [programs[variant] / program, test], capture_output=True, text=True, timeout=100, check=False, env=environment
+        [programs[variant] / program, test],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+        env=environment,
     )
     assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
 

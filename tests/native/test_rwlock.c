@@ -296,31 +296,16 @@ static void writers_go_first(void)
     finish(reader);
 }
 
-struct impatience {
-    ti_rwlock *lock;
-    uint64_t patience;
-};
+static _Atomic bool a_reader_waits;
 
+/* Again and again: on a busy machine a single wait may be over before anybody has seen it. */
 static void *give_up_writing(void *context)
 {
-    struct impatience *wait = context;
-    CHECK_EQUAL(ti_rwlock_write_until(wait->lock, ti_deadline_after(wait->patience)), TI_ETIMEDOUT);
+    struct shared *shared = context;
+    do {
+        CHECK_EQUAL(ti_rwlock_write_until(&shared->lock, ti_deadline_after(20 * MILLISECOND)), TI_ETIMEDOUT);
+    } while (!atomic_load(&a_reader_waits));
     return NULL;
-}
-
-/* A writer that was seen asleep and will give up: on a busy machine one may give up before anyone looks. */
-static ti_thread start_impatient_writer(struct impatience *wait)
-{
-    for (;; wait->patience *= 2) {
-        ti_thread writer = start(give_up_writing, wait);
-        while (!ti_is_finished(writer)) {
-            if (is_sleeping(writer, TI_WAIT_RWLOCK_WRITE, wait->lock)) {
-                return writer;
-            }
-            sched_yield();
-        }
-        finish(writer);
-    }
 }
 
 static void *read_any(void *context)
@@ -336,9 +321,13 @@ static void a_writer_that_gives_up_lets_readers_in(void)
 {
     struct shared shared = {TI_RWLOCK_INIT, 0, 0, 0};
     ti_rwlock_read(&shared.lock);
-    struct impatience wait = {&shared.lock, 20 * MILLISECOND};
-    ti_thread writer = start_impatient_writer(&wait);
+    ti_thread writer = start(give_up_writing, &shared);
+    await_sleeping(writer, TI_WAIT_RWLOCK_WRITE, &shared.lock);
     ti_thread reader = start(read_any, &shared);
+    while (ti_get(ti_thread_find(reader)->wait_kind) != TI_WAIT_RWLOCK_READ && !ti_is_finished(reader)) {
+        sched_yield();
+    }
+    atomic_store(&a_reader_waits, true);
     finish(writer);
     finish(reader); /* while this thread still reads */
     CHECK_EQUAL(ti_rwlock_try_read(&shared.lock), TI_OK);

@@ -187,8 +187,12 @@ def test_ctrl_c_ends_a_long_scan() -> None:
     address = ctypes.addressof(view)
     source = (address, address + len(memory))
     timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
+
+    def scan() -> None:
+        timer.start()
         _inspect.scan_process(os.getpid(), [source] * 4096, [(1, 2)])
+
+    with pytest.raises(KeyboardInterrupt):
+        scan()
     timer.join()
     del view

@@ -1,6 +1,6 @@
 /*
  * One thread for every way to block. A call that returns EINTR is counted. Prints "thread NAME TID" for each and
- * "ready" when all have begun; "count" prints "eintr NAME COUNT" for each and "done".
+ * "ready" when all have said so; "count" prints "eintr NAME COUNT" for each and "done".
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,6 +19,7 @@
 static int silent_pipe[2], silent_pair[2], epoll, semaphore;
 static _Atomic unsigned futex_word;
 static const struct timespec HOUR = {3600, 0};
+static pthread_barrier_t all_have_said;
 
 static long block_nanosleep(void)
 {
@@ -102,6 +103,7 @@ static void *run(void *argument)
 {
     struct way *way = argument;
     say("thread %s %d", way->name, own_tid());
+    pthread_barrier_wait(&all_have_said);
     for (;;) {
         long result = way->block();
         way->returned++;
@@ -122,9 +124,11 @@ int main(void)
     expect(pipe(silent_pipe) == 0 && epoll >= 0 && semaphore >= 0, "descriptors");
     expect(socketpair(AF_UNIX, SOCK_STREAM, 0, silent_pair) == 0, "socketpair");
     setsockopt(silent_pair[0], SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+    pthread_barrier_init(&all_have_said, NULL, WAYS + 1);
     for (int index = 0; index < WAYS; index++) {
         start(run, &ways[index]);
     }
+    pthread_barrier_wait(&all_have_said);
     say("ready");
     while (strcmp(hear(), "count") == 0) {
         for (int index = 0; index < WAYS; index++) {

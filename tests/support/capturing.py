@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import os
 import struct
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.support.waiting import PATIENCE_S, until, wait_until_still
 from tinspect.native import _inspect
 
 StartProgram = Callable[..., Any]  # the fixture of conftest.py, which no test module can import
-PATIENCE_S = 20.0
 # Where job control, or a kill before the undoing, rightly makes epoll_wait return EINTR (signal(7)).
 ALLOW_EINTR = ("env", "ALLOW_EINTR=1")
 
 GLIBC_STACK_BLOCK = 0x690  # Debian 12's glibc 2.36: stackblock, and the word after it its size
 SP = 19 * 8  # rsp in struct user_regs_struct
 PC = 16 * 8
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Waits for a state of the kernel's that nothing announces; fails when it does not come."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for: {what}"
-        os.sched_yield()
 
 
 def task_state(program: Any, tid: int) -> str:
@@ -52,12 +43,25 @@ def finish(program: Any) -> int:
     return int(program.process.wait(timeout=PATIENCE_S))
 
 
-def told_threads(program: Any, count: int) -> list[list[str]]:
-    """The "thread" lines; some may come after "ready"."""
-    threads = [line for line in program.hear_until("ready") if line[0] == "thread"]
-    while len(threads) < count:
-        threads.append(program.hear())
-    return threads
+def told_threads(program: Any) -> list[list[str]]:
+    """The "thread" lines of a program that has become ready."""
+    return [line for line in program.hear_until("ready") if line[0] == "thread"]
+
+
+def start_blocking_calls(start_program: StartProgram) -> tuple[Any, dict[int, str]]:
+    """The program, each of its threads in its call, and their names."""
+    program = start_program("blocking_calls")
+    names = {int(line[2]): line[1] for line in told_threads(program)}
+    wait_until_still(program.pid)
+    return program, names
+
+
+def start_altstack_truth(start_program: StartProgram, more: int = 0) -> tuple[Any, list[list[str]]]:
+    """The program, and what its threads said; but for the one that spins they stand still."""
+    program = start_program("altstack_truth", str(more))
+    lines = program.hear_until("ready")
+    wait_until_still(program.pid, {int(line[2]) for line in lines if line[1] != "spin"})
+    return program, lines
 
 
 class Seen(NamedTuple):
@@ -76,7 +80,8 @@ class Seen(NamedTuple):
 
 class Capture:
     def __init__(self, pid: int, **options: Any) -> None:
-        result = _inspect.capture(pid, **options)
+        # How long a thread may take to its stop is the machine's affair.
+        result = _inspect.capture(pid, **{"timeout_ms": 60_000, **options})
         self.pause_ns, self.bytes_copied, threads, self.segments, self.gaps = result
         self.threads = {thread[0]: Seen(*thread) for thread in threads}
         assert [thread[0] for thread in threads] == sorted(self.threads), "sorted, each thread once"
@@ -128,8 +133,7 @@ def start_stack_truth(start_program: StartProgram) -> tuple[Any, list[Told], tup
         if line[0] == "thread"
     ]
     altstack = next((int(line[1], 16), int(line[2], 16)) for line in lines if line[0] == "altstack")
-    for thread in told:
-        wait_for_state(program, thread.tid, "S")
+    wait_until_still(program.pid)
     return program, told, altstack
 
 

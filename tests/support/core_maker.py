@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.support.building import alone_in
+from tests.support.waiting import PATIENCE_S, wait_until_still
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,7 +53,7 @@ class CrashProgram:
         assert self.process.stdin
         self.process.stdin.write("\n")
         self.process.stdin.flush()
-        self.process.wait(30)
+        self.process.wait(PATIENCE_S)
         return find_core(self.folder, self.pid)
 
     def end(self) -> None:
@@ -65,16 +67,15 @@ class CrashProgram:
 def build(name: str, *flags: str, compiler: str = "cc") -> Path:
     """tests/programs/NAME.c as a program; flags make another one of it."""
     folder = ROOT / "build/programs"
-    folder.mkdir(parents=True, exist_ok=True)
     suffix = "".join(flag.strip("-").replace("=", "_") for flag in (*flags, compiler if compiler != "cc" else ""))
     target = folder / f"{name}{'_' + suffix if suffix else ''}"
     source = ROOT / f"tests/programs/{name}.c"
-    if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
-        # Several test processes may build at once: each writes beside and moves into place.
-        beside = target.with_name(f"{target.name}.{os.getpid()}")
-        command = [compiler, "-std=gnu11", "-g", "-O1", "-fno-omit-frame-pointer", "-pthread", *flags, str(source)]
-        subprocess.run([*command, "-o", str(beside)], check=True, cwd=ROOT)
-        beside.rename(target)
+    with alone_in(folder):
+        if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
+            command = [compiler, "-std=gnu11", "-g", "-O1", "-fno-omit-frame-pointer", "-pthread", *flags, str(source)]
+            beside = target.with_name(f"{target.name}.part")  # a build that is broken off leaves no half a program
+            subprocess.run([*command, "-o", str(beside)], check=True, cwd=ROOT)
+            beside.rename(target)
     return target
 
 
@@ -106,6 +107,7 @@ def start_crash(
         elif kind == "crash":
             program.crasher = Crasher(*(int(word, 0) for word in words))
         elif kind == "ready":
+            wait_until_still(process.pid)
             return program
     raise AssertionError(f"{executable} ended with {process.wait()}")
 
@@ -123,6 +125,6 @@ def gcore(pid: int, folder: Path) -> Path:
     """A core of a living process by gdb's gcore."""
     target = folder / f"gcore.{pid}"
     command = ["gdb", "-nx", "-batch", "-ex", "set debuginfod enabled off", "-p", str(pid), "-ex", f"gcore {target}"]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert target.exists(), run.stderr
     return target

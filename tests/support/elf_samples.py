@@ -10,6 +10,8 @@ from pathlib import Path
 
 from hypothesis import strategies
 
+from tests.support.waiting import PATIENCE_S
+
 SOURCE = """
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +27,7 @@ def compile_source(target: Path, flags: Sequence[str] = (), source: str = SOURCE
     suffix = ".c" if compiler.endswith("cc") else ".cpp"
     code = target.with_suffix(suffix)
     code.write_text(source)
-    subprocess.run([compiler, "-o", str(target), str(code), *flags], check=True, timeout=60)
+    subprocess.run([compiler, "-o", str(target), str(code), *flags], check=True, timeout=PATIENCE_S)
     return target
 
 

@@ -8,6 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.waiting import PATIENCE_S
 from tinspect.arch.x86_64 import X86_64
 from tinspect.model.registers import RegisterSet
 
@@ -38,7 +39,7 @@ def gdb_stacks(pid: int, frame_limit: int = 400) -> dict[int, GdbThread]:
     command = ["gdb", "-nx", "-batch", "-ex", "set debuginfod enabled off", "-ex", "set backtrace past-main on"]
     command += ["-p", str(pid), "-x", str(_SCRIPT)]
     environment = {**os.environ, "STACKS_REGISTERS": ",".join(X86_64.registers.names), "STACKS_LIMIT": str(frame_limit)}
-    run = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True, env=environment)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True, env=environment)
     marked = [line for line in run.stdout.splitlines() if line.startswith("STACKS ")]
     assert marked, run.stdout + run.stderr
     threads = {}

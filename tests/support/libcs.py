@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from tests.support.building import alone_in
+from tests.support.waiting import PATIENCE_S, wait_until_still
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = ROOT / "tests" / "programs"
@@ -83,11 +85,8 @@ def _library_folder(build: LibcBuild) -> Path:
 def _musl_specs(build: LibcBuild) -> Path:
     """The fetched musl-gcc.specs, its paths led into the fetched folder."""
     specs = BUILT / build.name / "musl-gcc.specs"
-    specs.parent.mkdir(parents=True, exist_ok=True)
     text = (_library_folder(build) / "musl-gcc.specs").read_text()
-    beside = specs.with_name(f"{specs.name}.{os.getpid()}")
-    beside.write_text(text.replace(" /usr/", f" {build.root}/usr/").replace("-L/usr/", f"-L{build.root}/usr/"))
-    beside.replace(specs)
+    specs.write_text(text.replace(" /usr/", f" {build.root}/usr/").replace("-L/usr/", f"-L{build.root}/usr/"))
     return specs
 
 
@@ -103,7 +102,7 @@ def _compiler(build: LibcBuild) -> list[str]:
 
 
 def _run(command: list[str]) -> None:
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     if result.returncode:
         raise RuntimeError(f"{' '.join(command)}\n{result.stderr}")
 
@@ -115,14 +114,13 @@ def _is_built(path: Path, source: Path) -> bool:
 
 
 def _compile(build: LibcBuild, source: Path, path: Path, flags: list[str], strip: bool = False) -> Path:
-    """Compiles beside ``path`` and renames: tests that run at the same time never start half a program."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not _is_built(path, source):
-        beside = path.with_name(f"{path.name}.{os.getpid()}")
-        _run([*_compiler(build), *_FLAGS, str(source), "-o", str(beside), *flags])
-        if strip:
-            _run(["strip", str(beside)])
-        beside.replace(path)
+    with alone_in(path.parent):
+        if not _is_built(path, source):
+            beside = path.with_name(f"{path.name}.part")  # a build that is broken off leaves no half a program
+            _run([*_compiler(build), *_FLAGS, str(source), "-o", str(beside), *flags])
+            if strip:
+                _run(["strip", str(beside)])
+            beside.replace(path)
     return path
 
 
@@ -159,7 +157,8 @@ def _command(build: LibcBuild, program: Path) -> list[str]:
 
 @contextmanager
 def running(build: LibcBuild, name: str, *arguments: str) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """Runs the program; gives its pid and every line it wrote until it said that it is ready. Ends it afterwards."""
+    """Runs the program; gives its pid and every line it wrote until it said that it is ready, once it stands still. Ends it
+    afterwards."""
     command = [*_command(build, build_program(build, name)), *arguments]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -171,6 +170,7 @@ def running(build: LibcBuild, name: str, *arguments: str) -> Iterator[tuple[int,
                     break
             else:
                 raise RuntimeError(f"{name} for {build.name} ended before it was ready")
+            wait_until_still(process.pid)
             yield process.pid, lines
         finally:
             process.kill()

@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from tests.support.waiting import PATIENCE_S
+
 ROOT = Path(__file__).parents[2]
-PATIENCE = 40.0
 PROMPT = "your-turn>"
 
 
@@ -37,12 +38,17 @@ class Terminal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        subprocess.run([*self._tmux, "kill-server"], capture_output=True, check=False, timeout=20)
+        subprocess.run([*self._tmux, "kill-server"], capture_output=True, check=False, timeout=PATIENCE_S)
         shutil.rmtree(self._folder)
 
     def _run(self, *arguments: str) -> str:
         run = subprocess.run(
-            [*self._tmux, *arguments], env=self._environment, capture_output=True, text=True, timeout=20, check=True
+            [*self._tmux, *arguments],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=True,
         )
         return run.stdout
 
@@ -65,13 +71,18 @@ class Terminal:
         """One of tmux's own variables, as "#{alternate_on}"."""
         return self._run("display-message", "-p", words).strip()
 
+    def wait_for_plain_screen(self) -> None:
+        """Until the terminal is as a program should leave it: main screen, no mouse reports, a cursor."""
+        modes = "#{alternate_on} #{mouse_any_flag} #{cursor_flag}"
+        self.wait(lambda _: self.format(modes) == "0 0 1", "a plain screen")
+
     def clipboard(self) -> str:
         return self._run("show-buffer")
 
-    def wait(self, is_there: Callable[[str], bool], what: str) -> str:
-        """The screen, once ``is_there`` says so."""
-        deadline = time.monotonic() + PATIENCE
-        while not is_there(screen := self.screen()):
+    def wait(self, is_there: Callable[[str], bool], what: str, *, colours: bool = False) -> str:
+        """The screen, once ``is_there`` says so. Ask for all that is to be there: the program paints line by line."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not is_there(screen := self.screen(colours)):
             assert time.monotonic() < deadline, f"{what} never came:\n{screen}"
             time.sleep(0.05)
         return screen

@@ -16,6 +16,7 @@ import pytest
 from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
+from tests.support.waiting import PATIENCE_S
 from tests.unit.reports import crowd, sample_report
 from tinspect.errors import TargetNotFound, TargetRefused, UnsupportedTarget
 from tinspect.model.address import AddressRange
@@ -45,7 +46,7 @@ class FakeInspector:
         self.asked.append(options)
         progress("capturing", 0, None)
         if self.gate is not None and len(self.asked) > 1:
-            self.gate.wait(20)
+            self.gate.wait(PATIENCE_S)
             progress("analysing", 0, None)
         answer = self.answers[min(len(self.asked), len(self.answers)) - 1]
         if isinstance(answer, BaseException):
@@ -81,7 +82,7 @@ class Driven:
         return self.viewer.state
 
     async def until(self, is_so: Callable[[State], bool]) -> State:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while not is_so(self.viewer.state):
             assert time.monotonic() < deadline, self.viewer.state
             await asyncio.sleep(0.002)
@@ -114,7 +115,7 @@ async def driven(
                 keyboard.send_text(
                     "\x1b[27~\x03\x03" if viewer.state.prompt or viewer.state.help_top is not None else "q"
                 )
-            await asyncio.wait_for(running, 30)
+            await asyncio.wait_for(running, PATIENCE_S)
     assert inspector.closed
 
 

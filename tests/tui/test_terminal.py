@@ -15,6 +15,7 @@ import pytest
 
 from tests.support import core_maker
 from tests.support.tmux import PROMPT, ROOT, Terminal
+from tests.support.waiting import PATIENCE_S, wait_until_still
 
 pytestmark = [pytest.mark.usefixtures("tmux"), pytest.mark.xdist_group("tui")]
 
@@ -56,53 +57,55 @@ def demo() -> Iterator[Demo]:
     program.end()
 
 
-def state_of(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-
-
 def test_the_demo_is_shown_and_references_are_followed(demo: Demo) -> None:
     with Terminal(80, 24) as terminal:
         terminal.type(f"tinspect tui {demo.process.pid}\n")
-        screen = terminal.wait_for(READY, f"pid {demo.process.pid}", "15 threads")
-        assert "looked at without stopping it" in screen
+        terminal.wait_for(READY, f"pid {demo.process.pid}", "15 threads", "looked at without stopping it")
         # The stray pointer: where the program says it points, there the cursor comes to stand.
         terminal.type("/stray")
         terminal.press("Enter")
         terminal.type("6")
         terminal.wait_for("Points into other stacks: 1")
-        assert int(demo.truth["stray"]["value"], 16) == _address_in(terminal.screen(), "live")
+        stray = int(demo.truth["stray"]["value"], 16)
+        terminal.wait(lambda screen: _address_in(screen, "live") == stray, f"a pointer to {stray:#x}")
         terminal.press("Tab", "Enter")
         terminal.wait_for("[frames]", "outer_body")
-        assert _cursor_line(terminal).lstrip().startswith("4 ")
+        terminal.wait(lambda screen: _cursor_line(screen).startswith("4 "), "the cursor on frame 4", colours=True)
         terminal.press("BSpace")
         terminal.wait_for("[refs]", "Points into other stacks: 1")
         terminal.type("q")
         terminal.wait_for(PROMPT)
-        assert terminal.format("#{alternate_on} #{mouse_any_flag} #{cursor_flag}") == "0 0 1"
+        terminal.wait_for_plain_screen()
 
 
-def _address_in(screen: str, verdict: str) -> int:
-    line = next(line for line in screen.splitlines() if line.startswith(verdict))
-    found = re.search(r"0x[0-9a-f]+", line)
-    assert found
-    return int(found.group(), 16)
+def _address_in(screen: str, verdict: str) -> int | None:
+    found = re.search(rf"^{verdict}.*?(0x[0-9a-f]+) ", screen, re.MULTILINE)
+    return int(found[1], 16) if found else None
 
 
-def _cursor_line(terminal: Terminal) -> str:
-    """The line in reverse video."""
-    line = next(line for line in terminal.screen(colours=True).splitlines() if re.search(r"\x1b\[[0-9;]*\b7m", line))
-    return re.sub(r"\x1b\[[0-9;]*m", "", line)
+def _cursor_line(screen: str) -> str:
+    """The line in reverse video, less its indentation."""
+    lines = (line for line in screen.splitlines() if re.search(r"\x1b\[[0-9;]*\b7m", line))
+    return re.sub(r"\x1b\[[0-9;]*m", "", next(lines, "")).lstrip()
+
+
+def _rows(screen: str) -> dict[int, str]:
+    """The lines of the list of threads, by tid."""
+    return {int(line.split()[0]): line for line in screen.splitlines() if re.match(r" *\d+ ", line)}
 
 
 def test_every_thread_stands_in_the_wide_list_with_its_stack(demo: Demo) -> None:
     with Terminal(200, 60) as terminal:
         terminal.type(f"tinspect tui {demo.process.pid}\n")
-        screen = terminal.wait_for(READY, "deep recursion")
-        lines = {int(line.split()[0]): line for line in screen.splitlines()[3:18]}
-        assert set(lines) == set(demo.tids.values())
-        assert all(name in lines[tid] for name, tid in demo.tids.items())
-        assert "none" in lines[demo.tids["own stack"]]
-        assert "elsewhere" in lines[demo.tids["altstack"]]
+        words = {tid: [name] for name, tid in demo.tids.items()}
+        words[demo.tids["own stack"]].append("none")
+        words[demo.tids["altstack"]].append("elsewhere")
+
+        def are_there(screen: str) -> bool:
+            rows = _rows("\n".join(screen.splitlines()[3:18]))
+            return rows.keys() == words.keys() and all(word in rows[tid] for tid in words for word in words[tid])
+
+        terminal.wait(are_there, "every thread with its stack")
         terminal.type("M")
         terminal.wait_for("Stacks where they lie")
         terminal.resize(80, 24)
@@ -117,7 +120,7 @@ def test_stopped_only_when_asked_and_running_after_it(demo: Demo) -> None:
         terminal.wait_for(READY, "looked at without stopping it")
         terminal.type("S")
         terminal.wait_for("stood still for")
-        assert state_of(demo.process.pid) == "S"
+        wait_until_still(demo.process.pid)
         terminal.type("w")
         terminal.wait_for("what is")
         stray = demo.truth["stray"]
@@ -168,9 +171,9 @@ def test_the_terminal_is_clean_after_signals(demo: Demo, number: signal.Signals)
         terminal.wait_for(READY)
         viewer = next(pid for pid in _children(int(terminal.format("#{pane_pid}"))))
         os.kill(viewer, number)
-        terminal.wait_for("status ")
-        assert terminal.format("#{alternate_on} #{mouse_any_flag} #{cursor_flag}") == "0 0 1"
-        assert state_of(demo.process.pid) == "S"
+        terminal.wait(lambda screen: re.search(r"^status \d", screen, re.MULTILINE) is not None, "its status")
+        terminal.wait_for_plain_screen()
+        wait_until_still(demo.process.pid)
 
 
 def _children(pid: int) -> list[int]:
@@ -213,7 +216,7 @@ def test_cpython_with_threads() -> None:
             terminal.type("q")
             terminal.wait_for(PROMPT)
         process.stdin.close()
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE_S) == 0
     finally:
         process.kill()
         process.wait()

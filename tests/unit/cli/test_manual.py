@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import PATIENCE_S
 from tinspect.cli.arguments import ALTSTACK_NAMES, SECTION_NAMES
 from tinspect.cli.manual import described_commands, man_page, reference_page
 from tinspect.cli.parser import COMMANDS
@@ -41,7 +42,7 @@ def test_the_manual_page_renders_without_warnings() -> None:
         input=man_page(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=True,
     )
     assert done.stderr == ""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import PATIENCE_S
 from tinspect._version import VERSION
 from tinspect.cli.parser import COMMANDS
 
@@ -19,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tinspect", *arguments],
-        capture_output=True, text=True, timeout=60, check=False, cwd=ROOT, env={**os.environ, **environment},
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False, cwd=ROOT, env={**os.environ, **environment},
     )  # fmt: skip
 
 
@@ -105,7 +106,7 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == ""
-        assert process.wait(60) == 141
+        assert process.wait(PATIENCE_S) == 141
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -115,7 +116,8 @@ def test_signals_end_it_after_the_target_was_released(number: signal.Signals, st
 def held(pid, options, progress):
     try:
         print("holding", flush=True)
-        time.sleep(60)
+        for _ in range(20000):
+            time.sleep(0.01)  # not in one: a signal that comes just before a sleep is handled after it
     finally:
         print("released", flush=True)
 services.fake.attach_report = held
@@ -127,4 +129,4 @@ services.fake.attach_report = held
         process.send_signal(number)
         assert process.stdout.read() == "released\n"
         assert process.stderr.read() == ""
-        assert process.wait(60) == status
+        assert process.wait(PATIENCE_S) == status

@@ -248,9 +248,9 @@ def test_damage_gives_records_or_gaps_and_never_more_than_there_is(
     image = Synthetic().image()
     for offset, value, width in damage:
         image[offset : offset + width] = value.to_bytes(8, "little")[:width]
-    start = time.monotonic()
+    start = time.process_time()
     found, gaps = read(bytes(image[:cut]))
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
     assert all(gap.why for gap in gaps)
     assert found or gaps
     for registry in found:

@@ -21,6 +21,7 @@ from typing import Any, cast
 import pytest
 
 import tinspect.native.scope as scope_module
+from tests.support.waiting import PATIENCE_S
 from tinspect.native.scope import (
     BorrowError,
     Handle,
@@ -49,7 +50,7 @@ def run_python(program: str, *, send: signal.Signals | None = None) -> subproces
         assert process.stdout is not None
         first = process.stdout.readline()
         process.send_signal(send)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_S)
     return subprocess.CompletedProcess(process.args, process.returncode, first + out, err)
 
 
@@ -734,9 +735,8 @@ class TestSignals:
                 print("working", flush=True)
                 release.wait()
             with scope.scope() as s:
-                handle = s.spawn(work)
                 try:
-                    handle.join()
+                    s.spawn(work).join()  # the signal may come before the join has begun
                 except KeyboardInterrupt:
                     print("interrupted", flush=True)
                 release.set()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import PATIENCE_S
 from tests.unit.reports import renamed, sample_report
 from tinspect.views.html import html_page
 
@@ -28,7 +29,7 @@ def opened(page: str, directory: Path) -> subprocess.CompletedProcess[str]:
             CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={directory / 'profile'}",
             "--enable-logging=stderr", "--log-level=0", "--dump-dom", file.as_uri(),
         ],
-        capture_output=True, text=True, timeout=90, check=True,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=True,
     )  # fmt: skip
 
 
