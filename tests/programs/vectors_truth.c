@@ -17,16 +17,16 @@ static _Atomic int ready;
 static void load_and_sleep(const unsigned char (*values)[32], double *number, int wide)
 {
     static const struct timespec forever = {1 << 30, 0};
-#define EACH(load, prefix) \
-    load " 0(%[v]), " prefix "0\n" load " 32(%[v]), " prefix "1\n" load " 64(%[v]), " prefix "2\n" \
-    load " 96(%[v]), " prefix "3\n" load " 128(%[v]), " prefix "4\n" load " 160(%[v]), " prefix "5\n" \
-    load " 192(%[v]), " prefix "6\n" load " 224(%[v]), " prefix "7\n" load " 256(%[v]), " prefix "8\n" \
-    load " 288(%[v]), " prefix "9\n" load " 320(%[v]), " prefix "10\n" load " 352(%[v]), " prefix "11\n" \
-    load " 384(%[v]), " prefix "12\n" load " 416(%[v]), " prefix "13\n" load " 448(%[v]), " prefix "14\n" \
-    load " 480(%[v]), " prefix "15\n"
+#define EACH(load, prefix)                                                                                             \
+    load " 0(%[v]), " prefix "0\n" load " 32(%[v]), " prefix "1\n" load " 64(%[v]), " prefix "2\n" load                \
+         " 96(%[v]), " prefix "3\n" load " 128(%[v]), " prefix "4\n" load " 160(%[v]), " prefix "5\n" load             \
+         " 192(%[v]), " prefix "6\n" load " 224(%[v]), " prefix "7\n" load " 256(%[v]), " prefix "8\n" load            \
+         " 288(%[v]), " prefix "9\n" load " 320(%[v]), " prefix "10\n" load " 352(%[v]), " prefix "11\n" load          \
+         " 384(%[v]), " prefix "12\n" load " 416(%[v]), " prefix "13\n" load " 448(%[v]), " prefix "14\n" load         \
+         " 480(%[v]), " prefix "15\n"
     /* Loaded and asleep in one piece: nothing in between can change a register. */
 #define SLEEP "fldl (%[n])\n lock incl %[ready]\n mov $35, %%eax\n mov %[time], %%rdi\n xor %%esi, %%esi\n syscall\n"
-#define OPERANDS \
+#define OPERANDS                                                                                                         \
     : [ready] "+m"(ready) \
     : [v] "r"(values), [n] "r"(number), [time] "r"(&forever) \
     : "rax", "rcx", "rdi", "rsi", "r11", "memory", "st", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", \

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from tinspect.model.report import ProcessReport, Severity
-from tinspect.views.findings import findings_words
+from tinspect.views.findings import findings_words, gaps_words
 from tinspect.views.process import libc_words
 from tinspect.views.span import Line, Span
 from tinspect.views.table import SEVERITY_ROLES, Role
 from tinspect.views.threads import threads_summary
-from tinspect.views.words import count_words, duration_words
+from tinspect.views.words import duration_words
 
 _KINDS = {"live": "", "passive": "looked at without stopping it", "core": "core dump", "gdb": "in gdb"}
 
@@ -25,7 +25,7 @@ def summary_lines(report: ProcessReport) -> tuple[Line, ...]:
     )
     last = [Span("findings: "), Span(findings_words(report), _worst_role(report))]
     if report.incomplete:
-        last += [Span("; not learnt: "), Span(count_words(len(report.incomplete), "gap"), Role.WARNING)]
+        last += [Span("; not learnt: "), Span(gaps_words(report), Role.WARNING)]
     if target.pause_us is not None:
         last.append(Span(f"; stood still for {duration_words(target.pause_us)}"))
     return (first, (Span(threads_summary(report)),), tuple(last))
