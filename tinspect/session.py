@@ -121,13 +121,11 @@ class Inspector:
         plan += extra(backend.target)
         progress("capturing", 0, None)
         snapshot = backend.capture(plan + libc.capture_plan() if libc is not None else plan)
-        if options.tids and options.tids.isdisjoint(thread.tid for thread in snapshot.threads):
-            wanted = ", ".join(map(str, sorted(options.tids)))
-            raise TargetNotFound(f"The target has no thread {wanted}.", "Leave out --tid to see the threads it has.")
+        absent = _absent_threads(snapshot, options.tids or frozenset())
         tools = replace(self._tools(snapshot, backend, knowledge, libc), registries=registries)
         if _asks_for_storage(options):
             tools = replace(tools, thread_locals=SymbolTable(snapshot.modules, knowledge.symbols).tls_variables)
-        return replace(snapshot, gaps=(*snapshot.gaps, *gaps, *registry_gaps)), tools
+        return replace(snapshot, gaps=(*snapshot.gaps, *gaps, *registry_gaps, *absent)), tools
 
     def whatis(
         self, addresses: Sequence[int], options: AttachOptions, progress: Progress = no_progress
@@ -182,6 +180,17 @@ def _asks_for_storage(options: AttachOptions) -> bool:
     """Whether thread-local storage was asked for by name, or threads were: only then are the types of variables worth the tenth of a second
     that reading a library's debug information takes."""
     return Section.TLS in options.sections and (options.tids is not None or options.sections != ALL_SECTIONS)
+
+
+def _absent_threads(snapshot: Snapshot, wanted: frozenset[int]) -> tuple[Gap, ...]:
+    """The wanted threads that the target has not, as gaps. Raises TargetNotFound when it has none of them."""
+    absent = sorted(wanted - {thread.tid for thread in snapshot.threads})
+    if absent and len(absent) == len(wanted):
+        named = ", ".join(map(str, absent))
+        raise TargetNotFound(f"The target has no thread {named}.", "Leave out --tid to see the threads it has.")
+    return tuple(
+        Gap("threads", "the target has no such thread. Leave out --tid to see those it has.", t) for t in absent
+    )
 
 
 def attach(pid: int) -> Inspector:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.native.conftest import Program, build_program
+from tests.support.core_maker import gcore
 from tests.support.libcs import BUILDS, running
 from tests.support.waiting import PATIENCE_S
 from tinspect import session
@@ -83,6 +84,42 @@ def test_refusals_name_the_cause_and_the_next_step(self_check: Program) -> None:
         assert done.stdout == ""
         assert "Traceback" not in done.stderr
     ended.wait()
+
+
+ABSENT = 4194304  # the largest id there is, plus one
+
+
+@pytest.fixture(scope="module")
+def zoo_and_core(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+    with running(BUILDS[0], "zoo") as (pid, _):
+        yield pid, gcore(pid, tmp_path_factory.mktemp("core"))
+
+
+@pytest.mark.parametrize("way", ["", "--passive", "core"])
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["text", "json"])
+def test_a_thread_that_is_not_there_is_no_report(
+    zoo_and_core: tuple[int, Path], way: str, form: tuple[str, ...]
+) -> None:
+    pid, core = zoo_and_core
+    target = ["core", str(core)] if way == "core" else ["attach", str(pid), *([way] if way else [])]
+    done = tinspect(*target, "--tid", str(ABSENT), *form)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stdout == ""
+    assert f"has no thread {ABSENT}." in done.stderr
+    assert "see the threads it has" in done.stderr or f"ls /proc/{pid}/task" in done.stderr
+
+
+@pytest.mark.parametrize("way", ["", "--passive", "core"])
+def test_of_several_threads_those_that_are_not_there_are_gaps(zoo_and_core: tuple[int, Path], way: str) -> None:
+    pid, core = zoo_and_core
+    target = ["core", str(core)] if way == "core" else ["attach", str(pid), *([way] if way else [])]
+    done = tinspect(*target, "--tid", f"{ABSENT},{pid}", "--json", "--only", "threads")
+    assert done.returncode == 1, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    assert [thread["tid"] for thread in report["threads"]] == [pid]
+    assert [gap["why"].split(".")[0] for gap in report["incomplete"] if gap["tid"] == ABSENT] == [
+        "the target has no such thread"
+    ]
 
 
 def test_a_process_that_is_traced_already_is_named_with_its_tracer(self_check: Program) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.native.conftest import Program, StartProgram
 from tests.support.capturing import start_altstack_truth
+from tests.support.core_maker import gcore
 from tests.support.libcs import BUILDS, LibcBuild, running
 from tinspect import session
 from tinspect.formats.report_json import to_json
-from tinspect.model.options import AltstackMode, AttachOptions
+from tinspect.model.options import AltstackMode, AttachOptions, SnapshotOptions
+from tinspect.native import _inspect
 
 Json = dict[str, Any]
 INJECT = AttachOptions(altstack=AltstackMode.INJECT)
@@ -100,3 +104,50 @@ def test_under_a_strict_filter_a_target_is_inspected_and_lives(start_program: St
 def still_there(program: Program) -> None:
     program.tell("still there?")
     assert program.hear() == ["alive"]
+
+
+def refuse(*_: object) -> None:
+    raise PermissionError(errno.EPERM, "needs root")
+
+
+def core_of(program: Program, folder: Path) -> Json:
+    return dict(to_json(session.core_report(gcore(program.pid, folder), None, AttachOptions())))
+
+
+def snapshot_of(program: Program, folder: Path, mode: AltstackMode) -> Json:
+    session.write_snapshot(program.pid, str(folder / "snapshot"), SnapshotOptions(altstack=mode))
+    return dict(to_json(session.core_report(folder / "snapshot", None, AttachOptions())))
+
+
+def test_each_backend_says_of_each_thread_what_to_do_about_it(
+    start_program: StartProgram,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    program = start_program("altstack_truth", "4")
+    on_stack = {int(line[2]) for line in program.hear_until("ready") if line[1] == "onstack"}
+    monkeypatch.setattr(_inspect, "bpf_tasks", refuse)
+    monkeypatch.setattr(_inspect, "bpf_signal_actions", refuse)
+    steps = {
+        "CAP_BPF": [look(program.pid, AttachOptions()), look(program.pid, AttachOptions(passive=True, stop_busy=True))],
+        "--altstack off": [look(program.pid, MODES["off"]), snapshot_of(program, tmp_path, AltstackMode.OFF)],
+        "tinspect snapshot": [core_of(program, tmp_path)],
+    }
+    for words, reports in steps.items():
+        for report in reports:
+            why = why_by_tid(report)
+            assert why.keys() == {thread["tid"] for thread in report["threads"]} - on_stack, words
+            assert len(set(why.values())) == 1
+            assert words in why.popitem()[1]
+
+
+def test_what_the_backend_lacks_and_another_source_tells_is_no_gap(
+    start_program: StartProgram,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    program = start_program("altstack_truth")
+    (tid,) = [int(line[2]) for line in program.hear_until("ready") if line[1] == "onstack"]
+    monkeypatch.setattr(_inspect, "bpf_tasks", refuse)
+    report = look(program.pid, AttachOptions(tids=frozenset({tid})))
+    assert stacks_of(report)[tid]["source"] == "sigframe"
+    assert why_by_tid(report) == {}

@@ -25,17 +25,17 @@ def analyze(
     context: Context, registry: Mapping[int, RuntimeThread] | None = None
 ) -> tuple[dict[int, SignalStack], tuple[Gap, ...]]:
     """The alternate signal stack of every thread by tid, and a gap for each that no source speaks of: why the backend could not learn it,
-    where that is known."""
+    of that thread or of any. Where every thread is known nothing is missing, whatever the backend lacks."""
     threads = context.snapshot.threads
     found = {thread.tid: _find(context, thread, (registry or {}).get(thread.tid)) or UNKNOWN for thread in threads}
     told = [gap for gap in context.snapshot.gaps if gap.what == WHAT]
-    gaps = [gap for gap in told if gap.tid is None or found.get(gap.tid) is UNKNOWN]
-    explained = {gap.tid for gap in gaps}
-    gaps += [
-        Gap(WHAT, "no source tells its alternate signal stack (see: tinspect doctor).", thread.tid)
+    of_all = next((gap.why for gap in told if gap.tid is None), "no source tells its alternate signal stack.")
+    reasons = {gap.tid: gap.why for gap in told if gap.tid is not None}
+    gaps = (
+        Gap(WHAT, reasons.get(thread.tid, of_all), thread.tid)
         for thread in threads
-        if found[thread.tid] is UNKNOWN and thread.tid not in explained and thread.state not in {"zombie", "dead"}
-    ]
+        if found[thread.tid] is UNKNOWN and (thread.tid in reasons or thread.state not in {"zombie", "dead"})
+    )
     return found, tuple(gaps)
 
 

@@ -21,6 +21,7 @@ from tinspect.backends.core_threads import build_threads
 from tinspect.backends.coredumpctl import open_by_coredumpctl
 from tinspect.backends.loaded_image import image_from_memory
 from tinspect.backends.modules import find_modules
+from tinspect.backends.signal_stack_reasons import IN_A_CORE
 from tinspect.errors import MemoryUnreadable, TargetNotFound, UsageError
 from tinspect.formats import auxv as aux
 from tinspect.formats.snapshot_note import SnapshotNote
@@ -147,7 +148,7 @@ def _build_snapshot(image: CoreImage, executable: Path | None, sysroot: Path | N
         *_folded(files.gaps),
         *_unused(executable, modules, files),
         *_stack_gaps(threads, mappings, memory),
-        *(note.gaps if note else ()),
+        *(note.gaps if note else (IN_A_CORE,)),
     )
     return Snapshot(
         kind=TargetKind.CORE,

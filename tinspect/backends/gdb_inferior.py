@@ -21,6 +21,7 @@ from tinspect.backends.loaded_image import find_header, segment_range
 from tinspect.backends.module_files import Finder, FoundModuleFiles, by_build_id, by_path
 from tinspect.backends.modules import find_modules
 from tinspect.backends.page_runs import read_page_runs, stack_areas
+from tinspect.backends.signal_stack_reasons import IN_A_CORE, NOT_ASKED, REMOTE
 from tinspect.errors import MemoryUnreadable, TargetLost, TargetRefused, UnsupportedTarget
 from tinspect.formats.elf_constants import PF_X, PT_LOAD
 from tinspect.formats.gdb_text import parse_core_sections, parse_info_auxv, parse_info_mappings
@@ -131,7 +132,7 @@ def open_gdb(*, kernel_tasks: bool = True) -> GdbBackend:
         mappings = MappingTable(_with_code(mappings, modules, memory))
     with selection_kept():
         threads = tuple(_threads(inferior, architecture, place))
-    stacks, stack_gaps = _signal_stacks(place, architecture, threads) if kernel_tasks else ({}, ())
+    stacks, stack_gaps = _signal_stacks(place, architecture, threads) if kernel_tasks else ({}, (NOT_ASKED,))
     handlers, handler_gaps = read_signal_handlers(place.pid) if kernel_tasks and place.pid else (None, ())
     return GdbBackend(
         Snapshot(
@@ -322,7 +323,7 @@ def _signal_stacks(
     place: _Place, architecture: Architecture, threads: tuple[Thread, ...]
 ) -> tuple[dict[int, SignalStack], tuple[Gap, ...]]:
     if place.pid is None:
-        return {}, ()
+        return {}, (IN_A_CORE if place.is_core else REMOTE,)
     try:
         tasks = read_kernel_tasks(place.pid, architecture, registers=False)
     except TargetRefused as error:

@@ -266,7 +266,6 @@ def open_passive(process: RunningProcess, stop_busy: int | None = None) -> Passi
         observer.look()
     except TargetRefused as error:
         why = f"registers other than pc and sp are not known, and so some frames are not. {error}"
-        return PassiveBackend(
-            process, ProcObserver(process.proc, process.architecture), (Gap("registers", why),), stop_busy
-        )
+        missing = (Gap("registers", why), Gap("sigaltstack", str(error)))
+        return PassiveBackend(process, ProcObserver(process.proc, process.architecture), missing, stop_busy)
     return PassiveBackend(process, observer, (), stop_busy)

@@ -10,6 +10,7 @@ from tinspect.backends.injection_places import find_own_stacks, find_process_gad
 from tinspect.backends.kernel_actions import SignalHandlers, read_signal_handlers
 from tinspect.backends.kernel_tasks import read_kernel_tasks
 from tinspect.backends.running_process import RunningProcess
+from tinspect.backends.signal_stack_reasons import NOT_ASKED
 from tinspect.backends.stopping import Stop
 from tinspect.errors import TargetRefused
 from tinspect.formats.signal_stack import signal_stack_of
@@ -39,7 +40,7 @@ class NotAsked:
 
     def read(self, process: RunningProcess, stop: Stop, rule: StackRule | None) -> SignalStacks:  # noqa: ARG002 (the protocol's)
         """See SignalStackSource."""
-        return {}, ()
+        return {}, (NOT_ASKED,)
 
     def read_handlers(self, process: RunningProcess) -> SignalHandlers:  # noqa: ARG002 (the protocol's)
         """See SignalStackSource."""

@@ -11,13 +11,13 @@ from tinspect.tui.panes.kinds import Pane
 from tinspect.tui.prompts import LABELS
 from tinspect.tui.state import Focus, State
 from tinspect.views.ascii import ascii_line
-from tinspect.views.findings import findings_words
+from tinspect.views.findings import findings_words, gaps_words
 from tinspect.views.layout import header_line
 from tinspect.views.span import Line, Span
 from tinspect.views.table import SEVERITY_ROLES, Role
 from tinspect.views.threads import threads_summary
 from tinspect.views.width import display_width
-from tinspect.views.words import count_words, duration_words
+from tinspect.views.words import duration_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def _target_line(state: State) -> Line:
         Span(f"findings: {findings_words(report)}", SEVERITY_ROLES[worst] if worst else Role.GOOD),
     ]
     if report.incomplete:
-        spans.append(Span(f"  not learnt: {count_words(len(report.incomplete), 'gap')}", Role.WARNING))
+        spans.append(Span(f"  not learnt: {gaps_words(report)}", Role.WARNING))
     return tuple(spans)
 
 

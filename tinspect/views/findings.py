@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tinspect.model.gap import Gap
 from tinspect.model.report import Finding, ProcessReport
 from tinspect.views.grouping import grouped, tids_cell
 from tinspect.views.table import SEVERITY_ROLES, Align, Cell, Column, Role, Row, Table
@@ -52,9 +53,18 @@ def findings_words(report: ProcessReport) -> str:
 def incomplete_table(report: ProcessReport) -> Table:
     """What could not be learnt; equal reasons share a row."""
     rows = []
-    for index, group in enumerate(grouped(report.incomplete, lambda gap: (gap.what, gap.why))):
+    for index, group in enumerate(_gap_groups(report)):
         tids = tuple(gap.tid for gap in group if gap.tid is not None)
         cells = (Cell(group[0].what, Role.WARNING), tids_cell(tids), Cell(group[0].why))
         rows.append(Row(f"gap:{index}", cells, tids))
-    title = f"Not learnt: {count_words(len(report.incomplete), 'gap')}"
+    title = f"Not learnt: {gaps_words(report)}"
     return Table("incomplete", title, _GAP_COLUMNS, tuple(rows), "everything asked for was learnt")
+
+
+def gaps_words(report: ProcessReport) -> str:
+    """ "3 gaps": one that many threads share counts once."""
+    return count_words(len(_gap_groups(report)), "gap")
+
+
+def _gap_groups(report: ProcessReport) -> list[list[Gap]]:
+    return grouped(report.incomplete, lambda gap: (gap.what, gap.why))

@@ -6,12 +6,12 @@ from collections.abc import Collection
 
 from tinspect.model.options import ALL_SECTIONS, Section
 from tinspect.model.report import ProcessReport, Severity
-from tinspect.views.findings import findings_words
+from tinspect.views.findings import findings_words, gaps_words
 from tinspect.views.process import libc_words
 from tinspect.views.span import Line, Span
 from tinspect.views.table import SEVERITY_ROLES, Role
 from tinspect.views.threads import threads_summary
-from tinspect.views.words import count_words, duration_words
+from tinspect.views.words import duration_words
 
 _KINDS = {"live": "", "passive": "looked at without stopping it", "core": "core dump", "gdb": "in gdb"}
 
@@ -31,7 +31,7 @@ def summary_lines(report: ProcessReport, sections: Collection[Section] = ALL_SEC
     if report.findings or Section.FINDINGS in sections:
         parts.append((Span("findings: "), Span(findings_words(report), _worst_role(report))))
     if report.incomplete:
-        parts.append((Span("not learnt: "), Span(count_words(len(report.incomplete), "gap"), Role.WARNING)))
+        parts.append((Span("not learnt: "), Span(gaps_words(report), Role.WARNING)))
     if target.pause_us or (target.pause_us == 0 and target.kind != "passive"):
         parts.append((Span(f"stood still for {duration_words(target.pause_us)}"),))
     last = tuple(span for part in parts for span in (Span("; "), *part))[1:]

@@ -9,6 +9,7 @@ from tests.unit.reports import TARGET, crowd, sample_report, thread_report
 from tinspect.model.address import AddressRange
 from tinspect.model.doctor import CheckState, DoctorCheck
 from tinspect.model.frame import CallStack, Frame, FrameSource
+from tinspect.model.gap import Gap
 from tinspect.model.lock import Lock
 from tinspect.model.options import Section
 from tinspect.model.report import ProcessReport, ThreadReport
@@ -181,6 +182,16 @@ def test_values_of_many_threads_share_rows() -> None:
     assert texts(values, "tid") == ["1…199 ×101"]
     assert texts(values, "value") == ["101 places"]
     assert texts(values, "what") == ["heap chunk of bytes"]
+
+
+def test_a_gap_of_many_threads_is_one_line_and_counts_once() -> None:
+    gaps = tuple(Gap("sigaltstack", "a core tells nothing.", tid) for tid in range(100, 1100))
+    report = replace(sample_report(), incomplete=(*gaps, Gap("names", "Cores keep no names.")))
+    table = incomplete_table(report)
+    assert texts(table, "what") == ["sigaltstack", "names"]
+    assert texts(table, "tid") == ["100–1099 ×1000", ""]
+    assert table.title == "Not learnt: 2 gaps"
+    assert "not learnt: 2 gaps" in plain_text(summary_lines(report))
 
 
 def test_findings_and_gaps() -> None:
