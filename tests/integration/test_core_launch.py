@@ -71,7 +71,7 @@ def test_a_death_is_reported_and_is_the_same_death(
 
 @pytest.mark.parametrize("way", ["overflow", "main:overflow"])
 def test_a_stack_that_ran_over_is_followed_to_its_first_frame(way: str) -> None:
-    limited = ("sh", "-c", 'ulimit -s 1024; exec "$@"', "sh")
+    limited = ("sh", "-c", 'ulimit -s 8192; exec "$@"', "sh")
     _, output, [seen] = run("--", *limited, build("core_crash"), way, 2, said="\n")
     [(low, high)] = [
         (int(line[2], 16), int(line[3], 16)) for line in map(str.split, output.splitlines()) if line[0] == "crash"

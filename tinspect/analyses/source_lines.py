@@ -8,15 +8,16 @@ from dataclasses import replace
 from tinspect.model.frame import CallStack, Frame
 from tinspect.symbols.protocol import Symbolizer
 
-# A recursion stands at the same places again and again; beyond these nobody reads.
-_MOST_FRAMES = 256
+# A recursion stands at the same places again and again; between its two ends nobody reads.
+_INNERMOST, _OUTERMOST = 256, 32
 
 
 def analyze(call_stack: CallStack, symbols: Symbolizer) -> CallStack:
-    """The call stack with file and line of its innermost frames, where debug information tells them."""
+    """The call stack with file and line of its innermost and outermost frames, where debug information tells them."""
     frames = call_stack.frames
-    told = tuple(_with_line(frame, symbols) for frame in frames[:_MOST_FRAMES])
-    return replace(call_stack, frames=(*told, *frames[_MOST_FRAMES:]))
+    end = max(len(frames) - _OUTERMOST, _INNERMOST)
+    told = [_with_line(frame, symbols) for frame in (*frames[:_INNERMOST], *frames[end:])]
+    return replace(call_stack, frames=(*told[:_INNERMOST], *frames[_INNERMOST:end], *told[_INNERMOST:]))
 
 
 def _with_line(frame: Frame, symbols: Symbolizer) -> Frame:

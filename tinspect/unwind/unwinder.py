@@ -21,7 +21,9 @@ from tinspect.unwind.signal_stack import find_frame_end
 from tinspect.unwind.stack_words import StackWords
 from tinspect.unwind.steps import Steps, StepStore, UnwindStep
 
-FRAME_LIMIT = 4096
+FRAME_LIMIT = 1 << 16  # of one thread: who began a recursion that used up its stack stands at the far end
+_DEEP_FRAMES = 1 << 18  # of all threads that have more than _SHALLOW: a hostile core may hold thousands of such stacks
+_SHALLOW = 4096
 _SIGNAL_LIMIT = 64
 END_OF_STACK = "end of stack"
 
@@ -40,7 +42,7 @@ class Unwinder:
     """Unwinds the threads of one capture; what it learns of a pc serves all of them.
 
     ``steps`` may be shared among captures of the same process; ``mappings`` tell what is executable (without them only modules are,
-    so code made at run time ends a stack). At most ``frame_limit`` frames are given for a thread.
+    so code made at run time ends a stack). At most ``frame_limit`` frames are given for a thread, fewer after many deep stacks.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Unwinder:
         self._columns = RegisterColumns(architecture)
         self._guesses = CallerGuesses(architecture, self._columns, modules, mappings, symbols)
         self._frame_limit = frame_limit
+        self._deep_frames = _DEEP_FRAMES
         self._places: dict[tuple[int, bool], _Place] = {}
 
     def unwind(self, tid: int, registers: RegisterSet, stack_limit: AddressRange | None = None) -> CallStack:
@@ -76,9 +79,10 @@ class Unwinder:
         frames: list[Frame] = []
         signals = 0
         ended, complete = END_OF_STACK, True
+        limit = min(self._frame_limit, max(_SHALLOW, self._deep_frames))
         while cursor is not None:
-            if len(frames) >= self._frame_limit:
-                ended, complete = f"more than {self._frame_limit} frames", False
+            if len(frames) >= limit:
+                ended, complete = f"more than {limit:,} frames", False
                 break
             last = cursor
             place = self._place(cursor)
@@ -89,6 +93,8 @@ class Unwinder:
                 ended, complete = why or "too many signal frames", False
                 break
             cursor = caller.cursor
+        if len(frames) > _SHALLOW:
+            self._deep_frames -= len(frames)
         return CallStack(tid, tuple(frames), ended, complete, self._columns.named(last.registers))
 
     def frame_registers(self, frame: Frame) -> dict[int, int]:

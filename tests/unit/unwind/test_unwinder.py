@@ -28,6 +28,7 @@ from tinspect.model.registers import RegisterSet
 from tinspect.symbols.images import ImageStore
 from tinspect.symbols.table import open_symbols
 from tinspect.target.memory import SegmentMemory
+from tinspect.unwind import unwinder as unwinder_module
 from tinspect.unwind.cursor import RegisterColumns
 from tinspect.unwind.steps import StepStore, UnwindStep, compile_step
 from tinspect.unwind.unwinder import END_OF_STACK, Unwinder
@@ -194,6 +195,20 @@ def test_no_more_frames_than_asked(loaded: Loaded, tmp_path: Path) -> None:
     assert len(found.frames) == 50
     assert found.ended == "more than 50 frames"
     assert not found.complete
+
+
+def test_many_deep_stacks_get_fewer_frames(loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unwinder_module, "_SHALLOW", 10)
+    monkeypatch.setattr(unwinder_module, "_DEEP_FRAMES", 1500)
+    site = return_site(loaded, tmp_path)
+    stack = struct.pack("<2000Q", *(value for i in range(1000) for value in (STACK + 16 * (i + 1), site)))
+    memory = SegmentMemory([*loaded.loads, (STACK, stack)])
+    unwinder = Unwinder(memory, ModuleTable([loaded.module]), loaded.files, X86_64, steps=loaded.steps)
+    registers = register_set(X86_64, rip=site, rsp=STACK, rbp=STACK)
+    first, second, third = (unwinder.unwind(tid, registers) for tid in (1, 2, 3))
+    assert len(first.frames) > 900
+    assert len(second.frames) == 1500 - len(first.frames)
+    assert (len(third.frames), third.ended) == (10, "more than 10 frames")
 
 
 @settings(max_examples=200, deadline=None)
