@@ -13,7 +13,7 @@ import pytest
 from tests.support.libcs import BUILDS, LibcBuild, running
 from tinspect import session
 from tinspect.model.options import AttachOptions, SnapshotOptions
-from tinspect.model.reference import Confidence, StackReference, Verdict
+from tinspect.model.reference import Confidence, PlaceKind, StackReference, Verdict
 from tinspect.model.report import ProcessReport
 
 Json = dict[str, Any]
@@ -139,3 +139,16 @@ def test_what_points_right_below_a_stack_pointer_is_gone_but_not_for_sure() -> N
         found = next(r for r in live(pid, False).references if r.place.address == words["at"])
     assert (found.verdict, found.confidence) == (Verdict.DANGLING_FRAME, Confidence.MEDIUM)
     assert any("right below the stack pointer" in reason for reason in found.reasons)
+
+
+@pytest.mark.parametrize("heap", [False, True], ids=["stacks", "heap"])
+@pytest.mark.parametrize("how", [live, snapshot])
+def test_a_coroutine_s_stack_is_looked_through(how: Callable[[int, bool], ProcessReport], heap: bool) -> None:
+    """It belongs to the thread that runs on it, and is not heap as well."""
+    with running(BUILDS[0], "refs_coroutine") as (pid, lines):
+        report = how(pid, heap)
+    words = next(line for line in lines if line["kind"] == "row")
+    [found] = [r for r in report.references if r.place.address == words["at"]]
+    assert (found.from_tid, found.to_tid, found.value) == (words["from"], words["to"], words["value"])
+    assert (found.place.kind, found.place.symbol, found.target.variable) == (PlaceKind.STACK, "held", "local")
+    assert found.verdict is Verdict.LIVE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tinspect.analyses.context import Context
@@ -101,7 +101,7 @@ def from_stack(
 def live_areas(
     context: Context, thread: Thread, bounds: StackBounds | None, signal_stack: SignalStack | None
 ) -> Iterator[AddressRange]:
-    """The parts of the thread's stacks that are in use."""
+    """The parts of the stacks the thread stands on that are in use."""
     call_stack = context.call_stacks.get(thread.tid)
     starts = [frame.sp for frame in call_stack.frames] if call_stack is not None else []
     if thread.registers is not None:
@@ -110,12 +110,36 @@ def live_areas(
         inside = [start for start in starts if area is not None and area.low <= start < area.high]
         if area is not None and inside:
             yield AddressRange(min(inside) & ~7, area.high)
+    foreign = foreign_area(context, thread, bounds, signal_stack)
+    if foreign is not None:
+        yield foreign
 
 
-def from_memory(context: Context, scanner: WordScanner, destinations: Destinations) -> Iterator[Candidate]:
-    """Every other writable word of the process: heap and globals. Stacks, the targets, are left out: living ones were looked at with
-    their threads, and what is left on those of finished threads is nobody's."""
-    taken = merged(destinations.ranges)
+def foreign_area(
+    context: Context, thread: Thread, bounds: StackBounds | None, signal_stack: SignalStack | None
+) -> AddressRange | None:
+    """The part in use of a stack that neither libc nor the kernel knows (a coroutine's), as far as its frames could be followed."""
+    call_stack = context.call_stacks.get(thread.tid)
+    known = [entry.range for entry in (bounds, signal_stack) if entry is not None and entry.range is not None]
+    if thread.registers is None or call_stack is None or bounds is None:
+        return None
+    sp = thread.registers.sp
+    if any(area.low <= sp <= area.high for area in known):
+        return None
+    high = sp
+    for frame in call_stack.frames:
+        if frame.sp < high or frame.cfa is None or any(area.low <= frame.sp <= area.high for area in known):
+            break
+        high = frame.cfa
+    return AddressRange((sp - context.snapshot.architecture.red_zone) & ~7, high) if high > sp else None
+
+
+def from_memory(
+    context: Context, scanner: WordScanner, destinations: Destinations, foreign: Iterable[AddressRange]
+) -> Iterator[Candidate]:
+    """Every other writable word of the process: heap and globals. Stacks, the targets and ``foreign`` ones, are left out: living ones
+    were looked at with their threads, and what is left on those of finished threads is nobody's."""
+    taken = merged((*destinations.ranges, *foreign))
     sources = [
         part
         for mapping in context.snapshot.mappings

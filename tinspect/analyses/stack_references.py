@@ -14,7 +14,7 @@ from tinspect.analyses.context import Context
 from tinspect.analyses.frame_index import FrameIndex
 from tinspect.analyses.reference_names import Names
 from tinspect.analyses.reference_origins import Origins
-from tinspect.analyses.reference_sources import Candidate, from_memory, from_registers, from_stack
+from tinspect.analyses.reference_sources import Candidate, foreign_area, from_memory, from_registers, from_stack
 from tinspect.analyses.reference_targets import Destination, Destinations, Region
 from tinspect.model.reference import Confidence, ReferenceTarget, StackReference, Verdict
 from tinspect.model.scope import Loan, Scope
@@ -71,7 +71,13 @@ class _Judge:
 
     def references_in_memory(self, scanner: WordScanner) -> Iterator[StackReference]:
         """All references that start in heap and globals."""
-        for candidate in from_memory(self._context, scanner, self._destinations):
+        bounds, signal_stacks = self._facts.bounds, self._facts.signal_stacks
+        areas = (
+            foreign_area(self._context, thread, bounds.get(thread.tid), signal_stacks.get(thread.tid))
+            for thread in self._context.snapshot.threads
+        )
+        foreign = [area for area in areas if area is not None]
+        for candidate in from_memory(self._context, scanner, self._destinations, foreign):
             yield from self._reference(candidate)
 
     def _reference(self, candidate: Candidate) -> Iterator[StackReference]:
