@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include "bodies.h"
+#include "slots.h"
 
 static void scope_empty(void)
 {
@@ -242,6 +243,24 @@ static void *stop_body(ti_scope scope, void *context)
     return NULL;
 }
 
+static void *overflow_body(ti_scope scope, void *context)
+{
+    struct ti_scope_slot *slot = (struct ti_scope_slot *)ti_slot_at(TI_KIND_SCOPE, scope.slot);
+    ti_set(slot->record.unjoined, UINT32_MAX);
+    CHECK_EQUAL(spawn(scope, add_one, context), TI_EOVERFLOW);
+    CHECK_EQUAL(ti_get(slot->record.running), 0);
+    ti_set(slot->record.unjoined, 0);
+    CHECK_EQUAL(spawn(scope, add_one, context), TI_OK);
+    return NULL;
+}
+
+static void too_many_children_is_an_overflow(void)
+{
+    _Atomic int count = 0;
+    CHECK_EQUAL(ti_scope_run(NULL, 0, overflow_body, &count, NULL, NULL), TI_OK);
+    CHECK_EQUAL(count, 1);
+}
+
 static void stop_token(void)
 {
     ti_scope scope;
@@ -350,4 +369,4 @@ static void enter_and_leave(void)
 TEST_MAIN(TEST(scope_empty), TEST(join), TEST(counter), TEST(nesting), TEST(join_nested),
           TEST(scope_divide_and_conquer), TEST(linear_stack_growth), TEST(mixed_lifetime_scope),
           TEST(close_refuses_new_spawns), TEST(stop_token), TEST(scopes_leave_unpark_tokens_alone),
-          TEST(siblings_may_join_each_other), TEST(enter_and_leave))
+          TEST(too_many_children_is_an_overflow), TEST(siblings_may_join_each_other), TEST(enter_and_leave))

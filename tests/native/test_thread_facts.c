@@ -1,9 +1,12 @@
 /* What a thread knows of itself: names, ids, bounds; and what it costs. */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "arena.h"
 #include "bodies.h"
 #include "internal.h"
 #include "processes.h"
@@ -356,6 +359,54 @@ static void the_registry_is_no_cancellation_point(void)
     CHECK(done);
 }
 
+static void spawn_the_last_id(void)
+{
+    ti_thread thread;
+    ti_current();
+    ti_set(ti_registry()->born[TI_KIND_THREAD], UINT64_MAX - 1);
+    CHECK_EQUAL(ti_spawn(none, NULL, nothing, NULL, &thread), TI_OK);
+    CHECK_EQUAL(ti_join(thread, NULL, NULL), TI_OK);
+    ti_spawn(none, NULL, nothing, NULL, &thread);
+}
+
+static void running_out_of_ids_is_fatal(void)
+{
+    char words[512];
+    int status = outcome_of(spawn_the_last_id, words, sizeof words);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    CHECK(strstr(words, "ids are exhausted") != NULL);
+}
+
+static void *look_at_own_alternate_stack(void *context)
+{
+    stack_t seen;
+    CHECK_EQUAL(sigaltstack(NULL, &seen), 0);
+    struct ti_thread_record *record = ti_thread_find(ti_current());
+    CHECK_EQUAL(ti_get(record->altstack_low), (uintptr_t)seen.ss_sp);
+    CHECK_EQUAL(ti_get(record->altstack_high), (uintptr_t)seen.ss_sp + seen.ss_size);
+    CHECK(seen.ss_size >= getauxval(AT_MINSIGSTKSZ) + 32 * 1024);
+    /* A page that nobody may touch lies right below: the kernel refuses to read from it, and not from the page above.
+     */
+    int ends[2];
+    CHECK_EQUAL(pipe(ends), 0);
+    CHECK_EQUAL(ti_get(record->altstack_guard_low), (uintptr_t)seen.ss_sp - (size_t)sysconf(_SC_PAGESIZE));
+    CHECK_EQUAL(write(ends[1], (char *)seen.ss_sp - 1, 1), -1);
+    CHECK_EQUAL(errno, EFAULT);
+    CHECK_EQUAL(write(ends[1], seen.ss_sp, 1), 1);
+    return context;
+}
+
+static void each_alternate_stack_has_its_own_guard(void)
+{
+    ti_thread threads[12]; /* more than are mapped at once */
+    for (int i = 0; i < 12; i++) {
+        CHECK_EQUAL(ti_spawn(none, NULL, look_at_own_alternate_stack, NULL, &threads[i]), TI_OK);
+    }
+    for (int i = 0; i < 12; i++) {
+        CHECK_EQUAL(ti_join(threads[i], NULL, NULL), TI_OK);
+    }
+}
+
 static void lock_without_descriptors(void)
 {
     struct rlimit no_files = {0, 0};
@@ -380,4 +431,5 @@ TEST_MAIN(TEST(unnamed_thread), TEST(named_thread), TEST(named_thread_truncation
           TEST(sleep_survives_signals), TEST(sleep_very_long), TEST(available_parallelism_honours_affinity),
           TEST(foreign_threads_are_adopted), TEST(a_cancelled_foreign_thread_waits_for_nothing),
           TEST(the_registry_is_no_cancellation_point), TEST(a_threads_first_call_keeps_errno),
+          TEST(running_out_of_ids_is_fatal), TEST(each_alternate_stack_has_its_own_guard),
           TEST(current_park_and_unpark_never_allocate))

@@ -28,10 +28,19 @@ class Frame:
     def stopped(self) -> bool:
         """The stop token is set, or the scope has ended."""
 
-    def spawn(self, call: Callable[..., object], arguments: tuple[object, ...], name: str, stack_size: int, /) -> Child:
+    def spawn(
+        self,
+        call: Callable[..., object],
+        arguments: tuple[object, ...],
+        name: str,
+        stack_size: int,
+        loans: tuple[Loan, ...],
+        /,
+    ) -> Child:
         """Run call(*arguments) in a new thread. `stack_size` in bytes, 0: the runtime's default.
 
-        Raises ScopeError (the system refuses, the scope is closed or over) and ValueError (a name with a zero byte).
+        The `loans`, which the caller holds, are the thread's before it runs any Python. Raises ScopeError (the system
+        refuses, the scope is closed or over, a loan is not the caller's) and ValueError (a name with a zero byte).
         """
 
     def leave(self) -> tuple[BaseException | None, tuple[BaseException, ...]]:
@@ -97,9 +106,6 @@ class Loan(Buffer):
 
     def share(self) -> Loan:
         """One more loan of the same bytes, for reading, held by the caller. Raises ScopeError for an exclusive one."""
-
-    def give(self, child: Child, /) -> None:
-        """Hand the loan to a thread of the scope. Raises ScopeError when the caller does not hold it."""
 
     def end(self) -> None:
         """End the loan. Raises BorrowError while views of it are in use."""

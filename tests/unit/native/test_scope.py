@@ -15,7 +15,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any, cast
 
 import pytest
@@ -549,6 +549,29 @@ class TestLoans:
             for number in range(8):
                 s.spawn(fill, s.loan(memoryview(data)[16 * number : 16 * (number + 1)], mutable=True), number)
         assert data == b"".join(bytes([number]) * 16 for number in range(8))
+
+    def test_a_thread_has_its_loans_from_its_very_start(self) -> None:
+        """Whenever the spawning thread loses the GIL: here as soon as the call that makes the thread returns."""
+        data = bytearray(16)
+        over = threading.Event()
+
+        def work(loan: Loan) -> None:
+            try:
+                fill(loan, 1)
+            finally:
+                over.set()
+
+        def let_it_run(frame: FrameType, event: str, called: object) -> None:
+            if event == "c_return" and getattr(called, "__name__", "") == "spawn":
+                assert over.wait(30)
+
+        with scope() as s:
+            sys.setprofile(let_it_run)
+            try:
+                s.spawn(work, s.loan(data, mutable=True))
+            finally:
+                sys.setprofile(None)
+        assert data == bytes([1]) * 16
 
     def test_double_imm(self) -> None:
         data = bytearray(b"abc")

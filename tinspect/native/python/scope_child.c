@@ -69,7 +69,7 @@ static void *run_child(void *context)
     return NULL;
 }
 
-PyObject *ti_child_spawn(struct scope_module *module, ti_scope scope, PyObject *call, PyObject *arguments,
+PyObject *ti_child_spawn(struct scope_module *module, ti_scope scope, const struct scope_task *task,
                          const ti_spawn_options *options)
 {
     PyObject *(*allocate)(PyTypeObject *, Py_ssize_t) = PyType_GetSlot(module->child_type, Py_tp_alloc);
@@ -77,14 +77,19 @@ PyObject *ti_child_spawn(struct scope_module *module, ti_scope scope, PyObject *
     if (child == NULL) {
         return NULL;
     }
-    child->call = Py_NewRef(call);
-    child->arguments = Py_NewRef(arguments);
+    child->call = Py_NewRef(task->call);
+    child->arguments = Py_NewRef(task->arguments);
     Py_INCREF((PyObject *)child); /* the thread's */
     ti_status status = ti_spawn(scope, options, run_child, child, &child->thread);
     if (status != TI_OK) {
         Py_DECREF(child);
         Py_DECREF(child);
         return ti_scope_raise(module, status, "spawning a thread");
+    }
+    status = ti_loans_give(task->loans, child->thread);
+    if (status != TI_OK) {
+        Py_DECREF(child);
+        return ti_scope_raise(module, status, "giving a loan to a thread");
     }
     return (PyObject *)child;
 }

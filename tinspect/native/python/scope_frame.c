@@ -81,14 +81,14 @@ static PyObject *frame_leave(struct scope_frame *self, PyObject *ignored)
 
 static PyObject *frame_spawn(struct scope_frame *self, PyObject *arguments)
 {
-    PyObject *call;
-    PyObject *call_arguments;
+    struct scope_task task;
     ti_spawn_options options = TI_SPAWN_OPTIONS;
     Py_ssize_t name_length;
     Py_ssize_t stack_size;
     struct scope_module *module = ti_scope_module_of((PyObject *)self);
-    if (!PyArg_ParseTuple(arguments, "OO!s#n:spawn", &call, &PyTuple_Type, &call_arguments, &options.name, &name_length,
-                          &stack_size)) {
+    if (!PyArg_ParseTuple(arguments, "OO!s#nO!:spawn", &task.call, &PyTuple_Type, &task.arguments, &options.name,
+                          &name_length, &stack_size, &PyTuple_Type, &task.loans) ||
+        !ti_loans_are_loans(module, task.loans)) {
         return NULL;
     }
     if (memchr(options.name, 0, (size_t)name_length) != NULL || stack_size < 0) {
@@ -98,7 +98,7 @@ static PyObject *frame_spawn(struct scope_frame *self, PyObject *arguments)
     options.name_length = (size_t)name_length;
     options.stack_size = (size_t)stack_size;
     options.flags = module->reports_overflows ? 0 : TI_SPAWN_NO_ALTSTACK;
-    return ti_child_spawn(module, self->scope, call, call_arguments, &options);
+    return ti_child_spawn(module, self->scope, &task, &options);
 }
 
 static PyObject *answer(struct scope_frame *self, ti_status status, const char *what)
@@ -186,7 +186,8 @@ static PyMethodDef METHODS[] = {
      "or None; the "
      "exceptions of threads that nobody joined."},
     {"spawn", (PyCFunction)frame_spawn, METH_VARARGS,
-     "spawn($self, call, arguments, name, stack_size, /)\n--\n\nRuns call(*arguments) in a new thread of the scope."},
+     "spawn($self, call, arguments, name, stack_size, loans, /)\n--\n\nRuns call(*arguments) in a new thread of the "
+     "scope, which gets the loans."},
     {"close", (PyCFunction)frame_close, METH_NOARGS, "close($self, /)\n--\n\nRefuses new threads from now on."},
     {"stop", (PyCFunction)frame_stop, METH_NOARGS, "stop($self, /)\n--\n\nSets the stop token."},
     {"wait_stop", (PyCFunction)frame_wait_stop, METH_O,

@@ -164,18 +164,24 @@ static PyObject *loan_expire(struct scope_loan *self, PyObject *ignored)
     return PyLong_FromSsize_t(views);
 }
 
-static PyObject *loan_give(struct scope_loan *self, PyObject *receiver)
+bool ti_loans_are_loans(const struct scope_module *module, PyObject *loans)
 {
-    struct scope_module *module = ti_scope_module_of((PyObject *)self);
-    if (!PyObject_TypeCheck(receiver, module->child_type)) {
-        PyErr_SetString(PyExc_TypeError, "a loan is given to a Child");
-        return NULL;
+    for (Py_ssize_t index = 0; index < PyTuple_Size(loans); index++) {
+        if (!PyObject_TypeCheck(PyTuple_GetItem(loans, index), module->loan_type)) {
+            PyErr_SetString(PyExc_TypeError, "what a thread is given with its arguments are loans");
+            return false;
+        }
     }
-    ti_status status = ti_loan_give(self->loan, ((struct scope_child *)receiver)->thread);
-    if (status != TI_OK) {
-        return ti_scope_raise(module, status, "giving a loan to a thread");
+    return true;
+}
+
+ti_status ti_loans_give(PyObject *loans, ti_thread receiver)
+{
+    ti_status status = TI_OK;
+    for (Py_ssize_t index = 0; status == TI_OK && index < PyTuple_Size(loans); index++) {
+        status = ti_loan_give(((struct scope_loan *)PyTuple_GetItem(loans, index))->loan, receiver);
     }
-    Py_RETURN_NONE;
+    return status;
 }
 
 /* May the calling thread look at the bytes? */
@@ -280,7 +286,6 @@ static PyMethodDef METHODS[] = {
      "expire($self, /)\n--\n\nEnds the loan with its scope; how many views outlive it."},
     {"share", (PyCFunction)loan_share, METH_NOARGS,
      "share($self, /)\n--\n\nOne more loan of the same bytes, for reading."},
-    {"give", (PyCFunction)loan_give, METH_O, "give($self, child, /)\n--\n\nHands the loan to a thread of the scope."},
     {NULL, NULL, 0, NULL},
 };
 

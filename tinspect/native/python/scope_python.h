@@ -60,9 +60,22 @@ extern PyType_Spec ti_frame_spec;
 extern PyType_Spec ti_child_spec;
 extern PyType_Spec ti_loan_spec;
 
-/* Spawns a thread that runs call(*arguments). */
-PyObject *ti_child_spawn(struct scope_module *module, ti_scope scope, PyObject *call, PyObject *arguments,
+/* What a child is to run, and the loans (a tuple of Loan) that move to it. */
+struct scope_task {
+    PyObject *call;
+    PyObject *arguments;
+    PyObject *loans;
+};
+
+/* Spawns a thread that runs call(*arguments). It has its loans before it can run any Python: the GIL is not let go in
+ * between, as it may be between any two instructions of the interpreter. */
+PyObject *ti_child_spawn(struct scope_module *module, ti_scope scope, const struct scope_task *task,
                          const ti_spawn_options *options);
+
+/* Does a tuple hold loans and nothing else? False: an exception is set. */
+bool ti_loans_are_loans(const struct scope_module *module, PyObject *loans);
+/* Hands every loan of the tuple to `receiver`; the first refusal ends it. */
+ti_status ti_loans_give(PyObject *loans, ti_thread receiver);
 
 /* Takes the exception that is set, with its traceback. */
 PyObject *ti_take_exception(void);

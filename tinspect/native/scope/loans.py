@@ -65,9 +65,6 @@ class Loan:
             raise _scope.BorrowError("the loan has ended, or another thread holds it: take another one")
         return self if self.mutable else Loan(self._loan.share())
 
-    def _give(self, child: _scope.Child) -> None:
-        self._loan.give(child)
-
     def _end_with_thread(self) -> None:
         """The thread that has it is over. A view that it left behind keeps the loan until the scope ends."""
         self._view = None

@@ -124,10 +124,8 @@ class Scope:
         values = [*given, *given_by_name.values()]
         loans = tuple(value for value in values if isinstance(value, Loan))
         call = partial(contextvars.copy_context().run, function, *given, **given_by_name)
-        child = frame.spawn(run, (name, call, loans), name, stack_size or threading.stack_size() or _DEFAULT_STACK)
-        # The GIL has not been let go since the thread came to be: it cannot look at a loan before it holds it.
-        for loan in loans:
-            loan._give(child)
+        size = stack_size or threading.stack_size() or _DEFAULT_STACK
+        child = frame.spawn(run, (name, call, loans), name, size, tuple(loan._loan for loan in loans))
         self._loans += loans
         for value in (*args, *kwargs.values()):
             if isinstance(value, Handle):
