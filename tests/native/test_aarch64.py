@@ -15,7 +15,7 @@ NATIVE = ROOT / "tinspect/native"
 FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wvla", "-Wmissing-prototypes", "-Werror")
 MORE_FLAGS = {"inspect": (), "scope": ("-D_GNU_SOURCE", "-Wshadow", "-fexceptions", "-pthread")}
 
-# What the emulator cannot do, not what the runtime does there. QEMU 7.2 and 8, linux-user.
+# What the emulator cannot do, not what the runtime does there. QEMU 7.2, linux-user.
 _NO_VM_READ = "QEMU has no process_vm_readv, by which these tests read the registry from outside"
 _NO_FORK = (
     "a thread that forks while others run is fatal to QEMU as soon as the child starts threads (plugins/core.c asserts)"
