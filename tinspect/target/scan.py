@@ -12,7 +12,7 @@ from tinspect.formats.word_scan import scan_words
 from tinspect.model.address import AddressRange
 from tinspect.target.memory import MemoryReader
 
-# Blocks of this size were fastest to copy out of another process (docs/internals/measurements).
+# Blocks of this size were fastest to copy out of another process (docs/internals/measurements.md).
 BLOCK = 1 << 20
 HIT_LIMIT = 4_000_000
 _PAIR = struct.Struct("<QQ")
