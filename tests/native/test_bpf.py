@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -131,6 +132,24 @@ def test_no_thread_is_missing_while_others_come_and_go(start_program: StartProgr
     staying = {int(line[1]) for line in program.hear_until("ready")} | {program.pid}
     for _ in range(50):
         assert staying <= set(tasks_of(program.pid, False))
+
+
+@needs_bpf
+def test_signals_do_not_disturb_it() -> None:
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+    own = os.getpid()
+    sender = os.fork()
+    if sender == 0:
+        while os.getppid() == own:
+            os.kill(own, signal.SIGUSR1)
+        os._exit(0)
+    try:
+        for _ in range(20):
+            assert tasks_of(own, True).keys() >= {own}
+    finally:
+        os.kill(sender, signal.SIGKILL)
+        os.waitpid(sender, 0)
+        signal.signal(signal.SIGUSR1, before)
 
 
 IN_NAMESPACE = """

@@ -195,7 +195,7 @@ def test_a_terminal_that_cannot_is_refused(demo: Demo) -> None:
 
 def test_a_process_that_is_not_there_is_told_on_the_plain_screen() -> None:
     with Terminal(80, 24) as terminal:
-        terminal.type("tinspect tui 4194301; echo status $?\n")
+        terminal.type("tinspect tui 4194304; echo status $?\n")
         terminal.wait_for("status 2")
         assert terminal.format("#{alternate_on}") == "0"
 

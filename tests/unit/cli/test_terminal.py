@@ -72,6 +72,7 @@ def test_progress_shows_itself_late_and_on_terminals_alone(monkeypatch: pytest.M
         (FakeTerminal(), 60.0, False),
         (io.StringIO(), 0.0, False),
     ):
+        monkeypatch.setenv("TERM", "xterm")
         monkeypatch.setattr(progress_module, "PATIENCE", patience)
         with ProgressLine(stream, enabled=True) as line:
             line.tell("reading [bold]stacks", 1, 3)

@@ -2,6 +2,8 @@
 
 #include "array.h"
 
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -13,6 +15,24 @@ static int bpf(enum bpf_cmd command, union bpf_attr *attributes)
 {
     long result = syscall(SYS_bpf, command, attributes, sizeof *attributes);
     return result < 0 ? -errno : (int)result;
+}
+
+/*
+ * The verifier gives up with EAGAIN when it sees a signal pending (do_check() in kernel/bpf/verifier.c, Linux 6.1). So
+ * none comes through while it is at work, some milliseconds; those that cannot be blocked, as SIGSTOP, do.
+ */
+static int load_undisturbed(union bpf_attr *attributes)
+{
+    enum { TRIES = 5 };
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int fd = -EAGAIN;
+    for (int tries = 0; tries < TRIES && fd == -EAGAIN; tries++) {
+        fd = bpf(BPF_PROG_LOAD, attributes);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return fd;
 }
 
 static int load_once(const struct ti_bpf_program *program, const struct ti_bpf_layout *layout, char *log)
@@ -31,7 +51,7 @@ static int load_once(const struct ti_bpf_program *program, const struct ti_bpf_l
         attributes.log_size = LOG_BYTES;
         attributes.log_buf = (uintptr_t)log;
     }
-    return bpf(BPF_PROG_LOAD, &attributes);
+    return load_undisturbed(&attributes);
 }
 
 /* The verifier's verdict is its last line but the statistics. */
