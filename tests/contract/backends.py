@@ -80,13 +80,14 @@ _CORE_LACKS = {
     "name": "a core keeps the name of the process alone",
     "guard_kind": "gcore writes pages without permissions as readable ones",
     "altstack": "no core holds sigaltstack(2); only a signal frame tells of it",
+    "signal_handlers": "no core holds the actions of signals",
     "main_low": "RLIMIT_STACK is in no core",
     "exact_peak": "which pages were touched is in no core: peak is what is not zero",
 }
 
 BACKENDS = (
     ContractBackend("live", live, {}),
-    ContractBackend("live-injected", live_injected, {}),
+    ContractBackend("live-injected", live_injected, {"signal_handlers": "injection asks for alternate stacks alone"}),
     ContractBackend("passive", passive, {}),
     ContractBackend("snapshot", snapshot, {}),
     ContractBackend("gcore", gcore_core, _CORE_LACKS),

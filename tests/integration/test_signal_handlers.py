@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
+from tests.contract.backends import BACKENDS, ContractBackend
 from tests.native.conftest import StartProgram, start_program  # noqa: F401 (a fixture)
 from tests.native.test_bpf import needs_bpf
 from tinspect import session
 from tinspect.formats.report_json import to_json
 from tinspect.formats.signal_action import signal_handler_of
-from tinspect.model.options import AltstackMode, AttachOptions, SnapshotOptions
+from tinspect.model.options import AltstackMode, AttachOptions
 from tinspect.model.report import Finding, ProcessReport
 from tinspect.model.source import Source
 
 Json = dict[str, Any]
-WAYS = [AttachOptions(), AttachOptions(passive=True)]
 FLAGS = {
     "SA_NOCLDSTOP": 1, "SA_NOCLDWAIT": 2, "SA_SIGINFO": 4, "SA_ONSTACK": 0x08000000, "SA_RESTART": 0x10000000,
     "SA_NODEFER": 0x40000000, "SA_RESETHAND": 0x80000000,
@@ -51,19 +51,15 @@ def check(handlers: list[Json], truth: dict[int, tuple[int, int]], pid: int) -> 
 
 
 @needs_bpf
-@pytest.mark.parametrize("options", WAYS, ids=["stopped", "passive"])
-def test_handlers_are_what_sigaction_says(start_program: StartProgram, options: AttachOptions) -> None:  # noqa: F811
+@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+def test_handlers_are_what_sigaction_says(start_program: StartProgram, backend: ContractBackend) -> None:  # noqa: F811
     program = start_program("handlers_truth", "onstack")
     truth = truth_of(program.hear_until("ready"))
-    check(handlers_of(session.attach_report(program.pid, options)), truth, program.pid)
-
-
-@needs_bpf
-def test_a_snapshot_keeps_them(start_program: StartProgram, tmp_path: Path) -> None:  # noqa: F811
-    program = start_program("handlers_truth", "onstack")
-    truth = truth_of(program.hear_until("ready"))
-    session.write_snapshot(program.pid, str(tmp_path / "core"), SnapshotOptions())
-    check(handlers_of(session.core_report(tmp_path / "core", None, AttachOptions())), truth, program.pid)
+    report = backend.report(program.pid)
+    if "signal_handlers" in backend.lacks:
+        assert report["signal_handlers"] is None
+    else:
+        check(report["signal_handlers"], truth, program.pid)
 
 
 @pytest.mark.parametrize("mode", [AltstackMode.OFF, AltstackMode.INJECT])

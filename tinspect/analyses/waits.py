@@ -42,6 +42,10 @@ _LOCK_WORD = {"glibc": 0, "musl": 4}
 _MUSL_NORMAL = 16
 _LOCK_BYTES = 64  # more than either pthread_mutex_t (40)
 
+# Waits whose address in the registry is that of an object with the futex word in it; all are smaller (tinspect/sync.h).
+_OBJECTS = frozenset({"mutex", "rwlock read", "rwlock write", "condvar", "once", "barrier", "reentrant"})
+_OBJECT_BYTES = 256
+
 
 def plan_capture(architecture: Architecture) -> CapturePlan:
     """The words around the futex that a thread may wait on: they tell who holds the lock."""
@@ -116,6 +120,8 @@ def _from_registry(context: Context, runtime: RuntimeThread | None, state: Sysca
     if runtime is None or runtime.waits_kind is None:
         return None
     architecture = context.snapshot.architecture
+    if not context.snapshot.stood_still and not _is_same_wait(runtime, state, architecture):
+        return None
     kinds = {"mutex": WaitKind.MUTEX, "condvar": WaitKind.CONDVAR, "join": WaitKind.JOIN}
     return Waiter(
         kinds.get(runtime.waits_kind, WaitKind.FUTEX),
@@ -125,3 +131,11 @@ def _from_registry(context: Context, runtime: RuntimeThread | None, state: Sysca
         syscall_name(state.number, architecture),
         describe_syscall(state, architecture),
     )
+
+
+def _is_same_wait(runtime: RuntimeThread, state: SyscallState, architecture: Architecture) -> bool:
+    """Whether the registry speaks of the wait that the registers show. Where threads ran meanwhile it may tell of a later one."""
+    if runtime.waits_kind not in _OBJECTS or runtime.waits_address is None:
+        return True
+    distance = state.arguments[0] - runtime.waits_address
+    return is_futex_wait(state, architecture) and 0 <= distance < _OBJECT_BYTES
