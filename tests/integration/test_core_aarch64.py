@@ -190,7 +190,7 @@ def test_what_is_missing_is_told(crashed: Seen) -> None:
     for words in (
         "no build id in the target",
         "RLIMIT_STACK is not known",
-        "no source tells its alternate signal stack",
+        "tells the alternate signal stack of a thread in a signal handler alone",
     ):
         assert words in whys
     assert {gap.what for gap in report.incomplete} <= {"names", "modules", "tls_destructors", "stack", "sigaltstack"}
