@@ -84,7 +84,7 @@ def test_a_kernel_core_tells_its_threads_and_who_died(
         assert snapshot.kind is TargetKind.CORE
         assert snapshot.facts.pid == program.pid
         assert snapshot.facts.executable == str(program.executable)
-        assert [gap.what for gap in snapshot.gaps] == ["names"]
+        assert [gap.what for gap in snapshot.gaps] == ["names", "sigaltstack"]
 
 
 def test_a_gcore_core_tells_the_same_and_no_signal(start: Start, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_code_comes_from_the_files_and_never_from_another_build(start: Start, tm
         check_threads(backend.target, program)
     with open_core(core, build("core_crash")) as backend:
         assert backend.target.memory.read(first.registers.pc, 16) == code
-        assert [gap.what for gap in backend.target.gaps] == ["names"]
+        assert [gap.what for gap in backend.target.gaps] == ["names", "sigaltstack"]
 
 
 def test_memory_that_was_not_dumped_is_missing_and_not_zero(start: Start) -> None:
@@ -184,7 +184,7 @@ def test_a_sysroot_and_a_folder_of_files_serve(start: Start, tmp_path: Path) -> 
             shutil.copy(module.path, flat)
     shutil.copy(build("core_crash"), flat / "program")
     with open_core(core, sysroot=flat) as backend:
-        assert [gap.what for gap in backend.target.gaps] == ["names"]
+        assert [gap.what for gap in backend.target.gaps] == ["names", "sigaltstack"]
 
 
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {
