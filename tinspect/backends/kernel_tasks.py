@@ -83,7 +83,7 @@ def _explain(error: OSError) -> TargetRefused:
     if error.errno == errno.EPERM:
         return TargetRefused(
             "A BPF task iterator may not be used here: it needs root, or CAP_BPF and CAP_PERFMON.",
-            "Run as root, or: setcap cap_bpf,cap_perfmon,cap_sys_ptrace+ep on the Python interpreter.",
+            "Run as root.",
         )
     if error.errno == errno.ENOENT:
         return TargetRefused("This kernel offers no type information (BTF), which the BPF task iterator needs.", "")

@@ -55,7 +55,7 @@ class ByBpf:
         try:
             tasks = read_kernel_tasks(process.pid, process.architecture, registers=False)
         except TargetRefused as error:
-            return {}, (Gap("sigaltstack", str(error)),)
+            return {}, (Gap("sigaltstack", f"{error} --altstack inject asks the threads themselves."),)
         pointers = {thread.tid: thread.registers.sp for thread in stop.threads if thread.registers is not None}
         found = {
             task.tid: signal_stack_of(
