@@ -173,7 +173,7 @@ def check_names(memory: MemoryReader, registries: tuple[int, ...]) -> int:
 
 
 def test_names_read_while_they_change_are_each_one_name(churn: Path) -> None:
-    with speaking(churn, "rename") as speaker, session.attach(speaker.pid) as inspector:
+    with speaking(churn, "rename", still=False) as speaker, session.attach(speaker.pid) as inspector:
         snapshot, tools = inspector.capture(PASSIVE)
         assert check_names(snapshot.memory, tools.registries) > 0
         # The reading alone, many times, to meet writers in the middle (tests/unit/backends/test_slot_reader.py does so for certain).
