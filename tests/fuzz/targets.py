@@ -14,13 +14,13 @@ from tinspect.formats import procfs, registry
 from tinspect.formats.auxv import parse_auxv
 from tinspect.formats.cfi import compute_row
 from tinspect.formats.compressed import HEAD_SIZE, decompressed, find_compression
-from tinspect.formats.core_link_map import walk_link_map
 from tinspect.formats.core_notes import collect_notes
 from tinspect.formats.debuglink import parse_debug_data, parse_debug_link
 from tinspect.formats.dwarf_aranges import parse_aranges
 from tinspect.formats.dwarf_expression import ExpressionContext, evaluate
 from tinspect.formats.eh_frame import CallFrameTable
 from tinspect.formats.elf import ElfImage, parse_notes
+from tinspect.formats.link_map import walk_link_map
 from tinspect.formats.nt_file import parse_nt_file
 from tinspect.formats.plt import parse_slot_symbols
 from tinspect.formats.report_json import parse_report

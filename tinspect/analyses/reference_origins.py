@@ -147,6 +147,8 @@ def _above_frames(context: Context, destination: Destination, value: int) -> str
     if destination.region is Region.CACHED_STACK:
         return "pthread_t or thread-local storage of a finished thread"
     descriptor = context.libc_threads.descriptors.get(destination.tid or 0)
-    if descriptor is None or descriptor.is_main:
+    if destination.tid == context.snapshot.facts.pid:
         return "arguments and environment"
+    if descriptor is None:
+        return "above the thread's first frame"
     return "pthread_t" if value >= descriptor.address else "thread-local storage"

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from tinspect.analyses.context import Context
+from tinspect.formats.auxv import AT_MINSIGSTKSZ
 from tinspect.formats.signal_action import SA_ONSTACK
 from tinspect.model.address import AddressRange
 from tinspect.model.report import Finding, Severity
@@ -18,7 +19,6 @@ from tinspect.target.target import PageFlag, PageRun
 # What a thread that has run into its guard gets: on a full stack only an alternate one has room for the handler's frame.
 _OVERFLOWS = frozenset({signal.SIGSEGV, signal.SIGBUS})
 _MOST_TIDS = 8
-AT_MINSIGSTKSZ = 51  # linux/auxvec.h: what the kernel needs for a signal frame on this CPU (AVX-512, AMX)
 
 
 def analyze(
@@ -59,6 +59,7 @@ def find_missing(
 
 
 def _too_small(context: Context, tid: int, area: AddressRange) -> Iterator[Finding]:
+    # What the kernel needs for a signal frame on this CPU (AVX-512, AMX).
     auxiliary = context.snapshot.facts.auxv.get(AT_MINSIGSTKSZ)
     need = auxiliary if auxiliary is not None else context.snapshot.architecture.minimum_signal_stack
     if area.size < need:

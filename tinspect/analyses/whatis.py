@@ -141,14 +141,16 @@ class Explainer:
                 return
             words, region = "In the heap of a malloc arena.", arena
         chunk = find_chunk(self._heap, region, address) if is_glibc else None
+        source = Source.MAPS if mapping.name == "[heap]" else Source.ALLOCATOR
         if chunk is not None:
+            source = Source.ALLOCATOR
             region, details = chunk.range, (_chunk_words(chunk),)
             words = f"In a heap chunk of {region.size} bytes, {address - region.low} bytes from its start."
         yield WhatIs(
             address,
             AddressKind.HEAP,
             words,
-            Source.MAPS,
+            source,
             region,
             address - region.low,
             permissions=mapping.permissions,

@@ -8,9 +8,9 @@ from itertools import islice
 
 from tinspect.backends.loaded_image import PAGE, find_header, place_image, segment_range
 from tinspect.formats import auxv as aux
-from tinspect.formats.core_link_map import find_debug_address, walk_link_map
 from tinspect.formats.elf import ElfImage
 from tinspect.formats.elf_constants import PT_LOAD
+from tinspect.formats.link_map import find_debug_address, walk_link_map
 from tinspect.formats.nt_file import FileMapping
 from tinspect.model.address import ADDRESS_LIMIT, AddressRange
 from tinspect.model.mapping import MappingTable

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from tinspect.backends.loaded_image import PAGE, find_header, segment_range, writable_ranges
 from tinspect.backends.process_memory import PAGE_PRESENT, PAGE_SWAPPED, PAGE_ZERO
 from tinspect.errors import MemoryUnreadable
-from tinspect.formats.core_link_map import DEBUG_SIZE, NODE_SIZE, find_debug_address, walk_link_map
 from tinspect.formats.elf import ElfImage
 from tinspect.formats.elf_constants import PT_NOTE
+from tinspect.formats.link_map import DEBUG_SIZE, NODE_SIZE, find_debug_address, walk_link_map
 from tinspect.model.address import AddressRange, merged
 from tinspect.model.mapping import Mapping
 from tinspect.native import _inspect

@@ -19,7 +19,7 @@ _RawThread = tuple[int, int, bytes, int, int, int, bytes]
 _RawCapture = tuple[int, int, tuple[_RawThread, ...], tuple[tuple[int, bytes], ...], tuple[tuple[str, int, int], ...]]
 
 _REFUSED = {
-    errno.EPERM: "another tracer holds it.",
+    errno.EPERM: "it may not be traced: another tracer holds it, or it is ending.",
     errno.ETIMEDOUT: "it did not stop in time: it sits in uninterruptible sleep, as a parent in vfork(2) does.",
 }
 

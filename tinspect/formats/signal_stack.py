@@ -30,8 +30,10 @@ def signal_stack_of(low: int, size: int, flags: int, sp: int | None, source: Sou
     """The alternate stack of ``size`` bytes at ``low``; the thread's ``sp`` tells whether it runs on it now (SS_ONSTACK of
     ``flags`` tells only of the moment they were written)."""
     names = ("SS_AUTODISARM",) if flags & SS_AUTODISARM else ()
-    if flags & SS_DISABLE or size == 0 or low + size > ADDRESS_LIMIT:
+    if flags & SS_DISABLE or size == 0:
         return SignalStack(SignalStackState.DISABLED, None, names, source)
+    if low + size > ADDRESS_LIMIT:  # the kernel has no such: a damaged frame or record
+        return SignalStack(SignalStackState.UNKNOWN, None, (), source)
     area = AddressRange.sized(low, size)
     if sp is not None and sp in area:
         return SignalStack(SignalStackState.ONSTACK, area, (*names, "SS_ONSTACK"), source)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tinspect.formats.core_link_map import LinkMapEntry, find_debug_address, walk_link_map
+from tinspect.formats.link_map import LinkMapEntry, find_debug_address, walk_link_map
 from tinspect.libc.segments import read_segments
 from tinspect.model.module import Module
 from tinspect.target.memory import MemoryReader

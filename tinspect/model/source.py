@@ -20,6 +20,7 @@ class Source(StrEnum):
     INJECTED = "injected"  # a system call run in the stopped thread
     NOTE = "note"  # a note in a core file
     SYMBOLS = "symbols"  # symbol or debug information of a module
+    ALLOCATOR = "allocator"  # the headers that malloc keeps beside its chunks
     ZERO_SCAN = "zero_scan"  # untouched stack recognised by its zero bytes
     UNWIND = "unwind"  # call frame information
     INFERRED = "inferred"  # concluded from other facts; may be wrong

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import struct
 
-from tinspect.formats.core_link_map import find_debug_address, walk_link_map
 from tinspect.formats.elf import Segment
 from tinspect.formats.elf_constants import DT_DEBUG, PT_DYNAMIC
+from tinspect.formats.link_map import find_debug_address, walk_link_map
 from tinspect.target.memory import SegmentMemory, read_c_string
 
 BASE = 0x10000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tinspect.formats.core_link_map import LinkMapEntry
+from tinspect.formats.link_map import LinkMapEntry
 from tinspect.libc.glibc.layout import DTV_ENTRY_BYTES
 from tinspect.libc.glibc.thread_db import ThreadDb
 from tinspect.libc.link_maps import find_r_debug, read_link_maps

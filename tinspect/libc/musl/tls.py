@@ -6,8 +6,8 @@ import struct
 from dataclasses import dataclass
 
 from tinspect.errors import MemoryUnreadable
-from tinspect.formats.core_link_map import LinkMapEntry
 from tinspect.formats.elf import Segment
+from tinspect.formats.link_map import LinkMapEntry
 from tinspect.libc.link_maps import read_link_maps
 from tinspect.libc.segments import find_tls_segment, static_reach
 from tinspect.model.address import ADDRESS_LIMIT, AddressRange
