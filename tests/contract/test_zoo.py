@@ -10,6 +10,7 @@ import pytest
 
 from tests.contract.backends import BACKENDS, ContractBackend
 from tests.support.libcs import BUILDS, LibcBuild, running
+from tests.support.reports import is_pieced_together
 
 Json = dict[str, Any]
 
@@ -224,4 +225,5 @@ def test_nothing_here_is_an_error(visit: Visit) -> None:
     """The zoo lends nothing: whatever would be called wrong would be wrong of us."""
     bad = [finding for finding in visit.report["findings"] if finding["severity"] != "note"]
     assert bad == []
-    assert [r for r in visit.report["references"] if r["verdict"] != "live" and not r["origin"]] == []
+    pointers = [r for r in visit.report["references"] if not is_pieced_together(number(r["value"]))]
+    assert [r for r in pointers if r["verdict"] != "live" and not r["origin"]] == []

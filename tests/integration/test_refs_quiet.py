@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.libcs import BUILDS, LibcBuild, running
+from tests.support.reports import is_pieced_together
 from tests.support.standing_process import PROGRAMS
 from tests.support.waiting import PATIENCE_S, wait_until_still
 from tinspect import session
@@ -51,6 +52,7 @@ def of_threads(report: ProcessReport) -> list[StackReference]:
         r
         for r in report.references
         if r.origin is None and r.from_tid is not None and r.confidence is not Confidence.LOW
+        if not is_pieced_together(r.value)
     ]
 
 

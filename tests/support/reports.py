@@ -30,6 +30,15 @@ class Standing:
         return
 
 
+def is_pieced_together(value: int) -> bool:
+    """Whether a word looks like a small int that was stored into half of a slot in which a pointer had been.
+
+    In code without debug information nobody can tell it from an address, and where the loader happens to put a stack across a
+    multiple of 4 GiB it is one.
+    """
+    return value & 0xFFFF_FFFF < 1 << 16
+
+
 def report_of_snapshot(snapshot: Snapshot) -> ProcessReport:
     with Inspector(lambda _: Standing(snapshot)) as inspector:
         return inspector.report(AttachOptions())

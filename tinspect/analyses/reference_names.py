@@ -17,6 +17,8 @@ from tinspect.model.reference import Confidence, PlaceKind
 from tinspect.model.tls import TlsBlock
 from tinspect.symbols.data_types import TypeKind
 
+_WORD = 8
+
 
 class Names:
     """Names the ends of references. Nothing is looked up before it is asked for."""
@@ -46,6 +48,10 @@ class Names:
             return candidate
         if found is None:
             return candidate
+        if found.size and found.place + found.size < place.address + _WORD:
+            # As after libc's read() kept its int in half of a slot where a pointer had been: no pointer was ever here.
+            reason = f"pieced together of the end of the variable {found.name} and what lies beside it"
+            return replace(candidate, confidence=Confidence.LOW, reason=reason)
         is_pointer = found.type.kind is TypeKind.POINTER and found.place == place.address
         return replace(
             candidate,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import pytest
 
 from tinspect.analyses import reference_findings
 from tinspect.analyses.frame_index import FrameIndex
+from tinspect.analyses.reference_names import Names
+from tinspect.analyses.reference_sources import Candidate
 from tinspect.analyses.reference_targets import without
 from tinspect.analyses.syscalls import pointer_arguments
 from tinspect.arch.x86_64 import X86_64
@@ -23,6 +26,8 @@ from tinspect.model.reference import (
 )
 from tinspect.model.report import Severity
 from tinspect.model.thread import SyscallState
+from tinspect.symbols.data_types import DataType, TypeKind
+from tinspect.symbols.variables import Variable
 
 REGISTER = ReferenceSource(PlaceKind.REGISTER, register="rsi", frame=0, function="read")
 SLOT = ReferenceSource(PlaceKind.STACK, 0x7000, frame=1, function="work", symbol="held")
@@ -95,6 +100,37 @@ def test_one_note_tells_of_all_that_a_thread_points_into(targets: tuple[int, ...
     live = reference(SLOT, Verdict.LIVE, Confidence.HIGH)
     (finding,) = reference_findings.analyze([replace(live, to_tid=tid) for tid in targets * 2], False)
     assert finding.message.startswith(words)
+
+
+@dataclass(frozen=True)
+class OneVariable:
+    """Finds one local, wherever it is looked for."""
+
+    variable: Variable
+
+    def find_local(self, frame: Frame, address: int) -> Variable:
+        return self.variable
+
+
+@pytest.mark.parametrize(
+    ("data_type", "confidence", "symbol"),
+    [
+        (DataType("int", 4, TypeKind.BASE), Confidence.LOW, None),
+        (DataType("char[12]", 12, TypeKind.ARRAY), Confidence.MEDIUM, "held"),
+        (DataType("char *", 8, TypeKind.POINTER), Confidence.HIGH, "held"),
+        (DataType("?", 0), Confidence.MEDIUM, "held"),
+    ],
+)
+def test_a_word_is_a_variable_s_only_where_all_of_it_is(
+    data_type: DataType, confidence: Confidence, symbol: str | None
+) -> None:
+    """Of an int beside stale bytes the word is no pointer, whatever the two together look like."""
+    variables: Any = OneVariable(Variable("held", 0x7000, data_type))
+    names = Names(cast(Any, None), variables, cast(Any, None))
+    frame = Frame(0, 0x1000, 0x6F00, 0x7100, FrameSource.REGISTERS)
+    place = ReferenceSource(PlaceKind.STACK, 0x7000, frame=0, function="read")
+    found = names.named(Candidate(2, place, 0x5000, Confidence.MEDIUM, "a word of its frame", frame))
+    assert (found.confidence, found.place.symbol) == (confidence, symbol)
 
 
 def test_frames_by_address() -> None:
