@@ -157,10 +157,8 @@ def _judge_abort(
         )
     said = _abort_message(context)
     if not said and thread.signal is not None and thread.signal.code is None:
-        return (
-            "abort",
-            f"{_named(thread)} got SIGABRT: {_code_in_words(thread.signal)}.",
-        )  # abort(3) and kill(1) look alike then
+        # abort(3) and kill(1) look alike then.
+        return "abort", f"{_named(thread)} got SIGABRT: {_code_in_words(thread.signal)}."
     return "abort", f"{_named(thread)} called abort" + (f": {said}" if said else ".")
 
 
