@@ -5,7 +5,7 @@ set -eu
 # What building and using tinspect takes.
 base=(gcc libc6-dev make python3-venv python3-dev)
 # What the tests compare with (gdb, elfutils, binutils), build for (musl, C++, Rust) and look at (node, a browser, groff, tmux).
-test=(g++ git gdb gdbserver binutils elfutils musl-tools libc6-dbg xz-utils zstd tmux procps nodejs rustc groff-base man-db chromium)
+test=(g++ git pkg-config gdb gdbserver binutils elfutils musl-tools libc6-dbg xz-utils zstd tmux procps nodejs rustc groff-base man-db chromium)
 # For aarch64, cross-compiled and emulated: 55 MiB to fetch, 255 MiB on disk, 20 s. The tests that need it are skipped without.
 [ "$(dpkg --print-architecture 2>/dev/null)" != amd64 ] || test+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
 

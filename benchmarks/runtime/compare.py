@@ -55,7 +55,9 @@ def build(out: Path) -> list[list[str]]:
             build_one = [rustc, "-O", source, "-o", program]
         else:
             continue
-        subprocess.run(build_one, check=True)
+        if subprocess.run(build_one, check=source.suffix != ".rs").returncode != 0:
+            print(f"{source.name} is left out: rustc before 1.66 lacks std::hint::black_box", file=sys.stderr)
+            continue
         arguments = ["pthread", OURS, "tinspect-no-altstack"] if source.name == "bench_spawn.c" else [""]
         commands += [[str(program), *filter(None, [argument])] for argument in arguments]
     return commands

@@ -219,6 +219,33 @@ def test_control_z_stops_the_job_and_control_c_ends_the_program() -> None:
         os.close(terminal)
 
 
+_LATE = """
+import os, signal, time
+from tinspect.backends.supervisor import FORWARDED, take_late_signals
+signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
+print("ready", flush=True)
+while signal.SIGINT not in signal.sigpending():
+    time.sleep(0.001)
+os.kill(os.getpid(), signal.SIGUSR1)
+print("late", *map(int, take_late_signals()), "left", *signal.sigpending(), "end", flush=True)
+"""
+
+
+def test_of_signals_that_come_too_late_the_terminal_s_were_the_program_s_alone() -> None:
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ["PYTHONPATH"] = str(ROOT)
+        os.execv(sys.executable, [sys.executable, "-c", _LATE])
+    try:
+        _read_until(terminal, b"ready\r\n")
+        os.write(terminal, b"\x03")
+        assert f"late {int(signal.SIGUSR1)} left end".encode() in _read_until(terminal, b"end\r\n")
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)
+
+
 def _read_until(terminal: int, last: bytes) -> bytes:
     said = b""
     while last not in said:

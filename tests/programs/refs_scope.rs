@@ -7,7 +7,7 @@ use std::thread;
 fn hold(var: &Vec<u64>, met: &Barrier) {
     met.wait();
     thread::park();
-    std::hint::black_box(var);
+    unsafe { std::ptr::read_volatile(&var) }; // the compiler must keep it until here
 }
 
 fn main() {

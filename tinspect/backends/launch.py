@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final, NoReturn
 
 from tinspect.backends.refusal import explain_refusal
-from tinspect.backends.supervisor import Arrest, Ended, Watch, watched_signals
+from tinspect.backends.supervisor import Arrest, Ended, Watch, take_late_signals, watched_signals
 from tinspect.errors import TargetNotFound, TargetRefused, UsageError
 from tinspect.model.thread import Thread
 from tinspect.target.plan import CapturePlan
@@ -47,8 +47,11 @@ def run_command(
         pid, gate = _start(path, command, before)
         return _supervise(Watch(pid, signals, _deadline(after), children, gate=gate), attend)
     finally:
+        late = take_late_signals()
         signal.signal(signal.SIGCHLD, disposition)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number in late:
+            os.kill(os.getpid(), number)
 
 
 def _deadline(after: float | None) -> float | None:

@@ -256,6 +256,16 @@ def _disposition(tid: int, number: int) -> tuple[int | None, bool]:
     return status.tgid, not masks >> (number - 1) & 1
 
 
+def take_late_signals() -> tuple[int, ...]:
+    """The signals sent to this process that came too late for the program, still blocked: to be taken by this process instead. Those
+    that the terminal has sent to both are dropped, as the program has had them: a Ctrl-C that ended it must not end this process too."""
+    late = []
+    while (received := signal.sigtimedwait(FORWARDED, 0)) is not None:
+        if received.si_code != SI_KERNEL:
+            late.append(received.si_signo)
+    return tuple(late)
+
+
 def watched_signals() -> Iterable[int]:
     """What a caller of Watch.run blocks."""
     return (signal.SIGCHLD, *FORWARDED)
