@@ -12,7 +12,7 @@ from tinspect.analyses.assemble import Tools, build_context, build_report
 from tinspect.analyses.registry import find_registries, plan_capture
 from tinspect.analyses.tls_variables import variables_of_symbols
 from tinspect.analyses.variables import DebugVariables
-from tinspect.errors import LayoutUnknown, TargetNotFound
+from tinspect.errors import LayoutUnknown, TargetNotFound, TinspectError
 from tinspect.libc.detect import detect_libc
 from tinspect.libc.layout_cache import user_cache
 from tinspect.libc.protocol import Libc
@@ -324,11 +324,19 @@ def run_command(
     run: RunOptions,
     options: AttachOptions,
     deliver: Callable[[ProcessReport, str], None],
+    fail: Callable[[TinspectError | OSError], None],
 ) -> int:
-    """Runs a program under supervision; ``deliver`` gets each report and why it was made. The status is the program's own."""
+    """Runs a program under supervision; ``deliver`` gets each report and why it was made, ``fail`` why one could not be made or
+    written. The status is the program's own."""
     from tinspect.backends import launch
 
     def attend(arrest: Arrest) -> None:
+        try:
+            look(arrest)
+        except (TinspectError, OSError) as problem:  # no concern of the program's, nor of its status
+            fail(problem)
+
+    def look(arrest: Arrest) -> None:
         with Inspector(lambda wanted: launch.ArrestedBackend(_open_process(arrest.pid, wanted), arrest)) as inspector:
             if run.output is None:
                 deliver(inspector.report(options), _why(arrest))

@@ -259,6 +259,17 @@ def _read_until(terminal: int, last: bytes) -> bytes:
     return said
 
 
+def test_a_report_that_cannot_be_written_changes_nothing_for_the_program(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tinspect", "run", "-o", "/no/such/folder/kept"]
+    done = subprocess.run(
+        [*command, "--", str(build("core_crash")), "null", "2"], input="\n", capture_output=True, text=True,
+        timeout=PATIENCE_S, check=False, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 128 + signal.SIGSEGV
+    assert done.stderr.startswith("tinspect: /no/such/folder")
+    assert "No such file or directory" in done.stderr
+
+
 def test_a_snapshot_of_the_death_can_be_kept_instead(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     command = [sys.executable, "-m", "tinspect", "run", "-o", str(kept), "--", str(build("core_crash")), "null", "2"]

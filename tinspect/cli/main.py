@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from tinspect.cli.context import Context, standard_context
 from tinspect.cli.parser import build_parser
+from tinspect.cli.problems import problem_words
 from tinspect.cli.services import Services
 from tinspect.errors import TinspectError, UsageError
 
@@ -45,16 +46,12 @@ def _run(arguments: Sequence[str], context: Context) -> int:
         parsed = build_parser().parse_args(arguments)
         return int(parsed.run(parsed, context))
     except UsageError as problem:
-        context.say(str(problem))
+        context.say(problem_words(problem))
         return WRONG_USAGE
-    except TinspectError as problem:
-        context.say(str(problem))
-        return NO_REPORT
     except BrokenPipeError:
         raise
-    except OSError as problem:
-        name = f"{problem.filename}: " if problem.filename else ""
-        context.say(f"{name}{problem.strerror or problem}.")
+    except (TinspectError, OSError) as problem:
+        context.say(problem_words(problem))
         return NO_REPORT
     except Exception as problem:  # a defect of ours: the user gets one line, the developer the rest on demand
         if os.environ.get("TINSPECT_DEBUG"):

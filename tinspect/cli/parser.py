@@ -26,7 +26,7 @@ COMMANDS = (attach, core, run, snapshot, whatis, tui, report, gdb, doctor, demo,
 _DESCRIPTION = "What is true of every thread's stack, in a process, a core dump or a gdb session."
 EPILOG = (
     "Exit status: 0 all was learnt; 1 a report with gaps, each named; 2 no report; 64 wrong usage; "
-    "130 interrupted. 'tinspect run' ends with the status of its command, or 2 when a report could not be made."
+    "130 interrupted. 'tinspect run' ends with the status of its command."
 )
 
 

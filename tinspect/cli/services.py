@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from tinspect.errors import TinspectError
     from tinspect.model.doctor import DoctorCheck
     from tinspect.model.options import AttachOptions, Progress, RunOptions, SnapshotOptions, SnapshotSummary
     from tinspect.model.report import ProcessReport
@@ -50,8 +51,10 @@ class Session(Protocol):
         run: RunOptions,
         options: AttachOptions,
         deliver: Callable[[ProcessReport, str], None],
+        fail: Callable[[TinspectError | OSError], None],
     ) -> int:
-        """Runs a program; ``deliver`` gets each report and why it was made. The status is the program's own (128 + n for signal n)."""
+        """Runs a program; ``deliver`` gets each report and why it was made, ``fail`` why one could not be made or written. The status is
+        the program's own (128 + n for signal n)."""
         ...
 
     def doctor(self, pid: int | None) -> tuple[DoctorCheck, ...]:

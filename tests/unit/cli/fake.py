@@ -14,7 +14,7 @@ import pytest
 from tests.unit.reports import sample_report
 from tinspect.cli.main import run_command_line
 from tinspect.cli.services import Services, Session
-from tinspect.errors import TargetNotFound
+from tinspect.errors import TargetLost, TargetNotFound, TinspectError
 from tinspect.model.address import AddressRange
 from tinspect.model.doctor import CheckState, DoctorCheck
 from tinspect.model.options import AttachOptions, Progress, RunOptions, SnapshotOptions, SnapshotSummary
@@ -82,9 +82,11 @@ class FakeSession:
         run: RunOptions,
         options: AttachOptions,
         deliver: Callable[[ProcessReport, str], None],
+        fail: Callable[[TinspectError | OSError], None],
     ) -> int:
         self.calls.append(("run", list(command), run, options))
         deliver(sample_report(), "killed by SIGSEGV")
+        fail(TargetLost("Process 7 ended while it was being looked at."))
         return 139
 
     def doctor(self, pid: int | None) -> tuple[DoctorCheck, ...]:

@@ -142,6 +142,7 @@ def test_run_reports_to_standard_error(tinspect: CommandLine) -> None:
     assert outcome.status == 139
     assert outcome.output == ""
     assert "killed by SIGSEGV" in outcome.errors
+    assert "tinspect: Process 7 ended while it was being looked at." in outcome.errors
     assert "Stacks" in outcome.errors
     _, command, run, _ = tinspect.session.calls[0]
     assert command == ["cmd", "-x", "--json"]

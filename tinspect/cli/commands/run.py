@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,8 @@ from tinspect.cli.arguments import (
     seconds,
 )
 from tinspect.cli.context import Context
-from tinspect.errors import UsageError
+from tinspect.cli.problems import problem_words
+from tinspect.errors import TinspectError, UsageError
 
 if TYPE_CHECKING:
     from tinspect.model.options import AttachOptions
@@ -25,7 +27,8 @@ NAME = "run"
 HELP = "start a program; report when it dies by a signal, or on request"
 DESCRIPTION = (
     "Starts a program with this terminal and these signals. When it dies by a signal, or when you ask for it, its report is "
-    "written to standard error or to a file; standard output stays the program's own. Ends with the program's status."
+    "written to standard error or to a file; standard output stays the program's own. Ends with the program's status, whatever "
+    "becomes of the report."
 )
 
 
@@ -76,9 +79,13 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         context.say(why)
         _show(report, options, arguments, context)
 
+    def fail(problem: TinspectError | OSError) -> None:
+        with suppress(OSError):  # standard error may be closed as well
+            context.say(problem_words(problem))
+
     if arguments.report:
         Path(arguments.report).write_text("", encoding="utf-8")  # fails before the program starts, not after it died
-    return context.services.session().run_command(command, wishes, options, deliver)
+    return context.services.session().run_command(command, wishes, options, deliver, fail)
 
 
 def _show(report: ProcessReport, options: AttachOptions, arguments: argparse.Namespace, context: Context) -> None:
