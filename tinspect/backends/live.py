@@ -52,7 +52,7 @@ class LiveBackend:
             architecture=process.architecture,
             facts=process.facts,
             memory=LayeredMemory(
-                [self._moving_slots(plan), stop.memory, UnchangingMemory(process.memory, process.mappings)]
+                [*self._moving_slots(plan), stop.memory, UnchangingMemory(process.memory, process.mappings)]
             ),
             mappings=process.mappings,
             modules=process.modules,
@@ -68,13 +68,14 @@ class LiveBackend:
             stood_still=self._options.tids is None,
         )
 
-    def _moving_slots(self, plan: CapturePlan) -> SegmentMemory:
-        """The plan's slots where some threads alone were stopped: the others wrote their records while these were copied."""
+    def _moving_slots(self, plan: CapturePlan) -> tuple[SegmentMemory, ...]:
+        """The plan's slots where some threads alone were stopped: the others wrote their records while these were copied. None of them
+        where all stood still; a layer that holds nothing would be asked in vain for every word."""
         if self._options.tids is None:
-            return SegmentMemory(())
+            return ()
         pid = self._process.pid
         try:
-            return joined(read_slots(plan.slot_groups, partial(_inspect.read_ranges, pid)))
+            return (joined(read_slots(plan.slot_groups, partial(_inspect.read_ranges, pid))),)
         except OSError as error:
             raise TargetLost(f"Process {pid} could not be read: {error.strerror}.") from None
 

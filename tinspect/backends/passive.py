@@ -172,7 +172,9 @@ class PassiveBackend:
             slots = joined(read_slots(plan.slot_groups, partial(_inspect.read_ranges, process.pid)))
         except OSError as error:
             raise TargetLost(f"Process {process.pid} could not be read: {error.strerror}.") from None
-        captured = LayeredMemory([slots, stopped.memory, *rounds, shared])
+        # A layer that holds nothing would be asked in vain for every word.
+        layers = [layer for layer in (slots, stopped.memory, *rounds) if len(layer)]
+        captured = LayeredMemory([*layers, shared])
         threads = tuple(self._threads(settled, last, {thread.tid: thread for thread in stopped.threads}))
         busy = [thread.tid for thread in threads if thread.exactness is Exactness.TORN]
         stacks = {tid: sight.signal_stack for tid, sight in last.items() if sight.signal_stack is not None}

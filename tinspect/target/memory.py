@@ -109,6 +109,10 @@ class SegmentMemory:
                 found.append(part)
         return tuple(found)
 
+    def __len__(self) -> int:
+        """How many segments it holds."""
+        return len(self._segments)
+
     def segments(self) -> Iterator[tuple[int, bytes]]:
         """Every captured segment, by address."""
         return iter(self._segments)
