@@ -5,55 +5,17 @@ Run: python -m benchmarks.bench_core [THREADS]. Commands run in turns, each in a
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from benchmarks.side_by_side import TINSPECT, compare
 from tests.support.core_maker import gcore, start_crash
 from tests.support.snapshots import capture
 from tinspect.backends.snapshot_file import write_snapshot
-
-ROOT = Path(__file__).resolve().parents[1]
-TURNS = 3
-REPORT = """
-import sys
-from tinspect.model.options import AttachOptions, Section
-from tinspect.session import core_report
-sections = frozenset(map(Section, sys.argv[2:])) or frozenset(Section)
-report = core_report(sys.argv[1], None, AttachOptions(sections=sections))
-assert all(entry.call_stack for entry in report.threads)
-"""
-
-
-def measured(command: Sequence[str]) -> tuple[float, int]:
-    """Seconds and peak memory in MiB of a command."""
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode not in (0, 1):
-        raise RuntimeError(f"{command[0]} ended with {process.returncode}")
-    return time.perf_counter() - started, usage.ru_maxrss >> 10
-
-
-def compare(title: str, commands: dict[str, Sequence[str]]) -> None:
-    """The best of some turns for each command, and how it compares with the first."""
-    best: dict[str, tuple[float, int]] = {}
-    for _ in range(TURNS):
-        for name, command in commands.items():
-            found = measured(command)
-            best[name] = min(found, best.get(name, found))
-    print(title)
-    first = best[next(iter(best))][0]
-    for name, (seconds, peak) in best.items():
-        print(f"  {name:28} {seconds:8.3f} s  {seconds / first:6.2f} x  peak {peak:5} MiB")
 
 
 def readers(core: Path, executable: Path) -> dict[str, Sequence[str]]:
@@ -61,8 +23,9 @@ def readers(core: Path, executable: Path) -> dict[str, Sequence[str]]:
     gdb = ["gdb", "-nx", "-batch", "-ex", "set debuginfod enabled off", str(executable), str(core)]
     commands: dict[str, Sequence[str]] = {
         "gdb: thread apply all bt": [*gdb, "-ex", "thread apply all bt"],
-        "tinspect: whole report": [sys.executable, "-c", REPORT, str(core)],
-        "tinspect: threads, frames": [sys.executable, "-c", REPORT, str(core), "threads"],
+        "tinspect core": [*TINSPECT, "core", str(core), str(executable)],
+        "tinspect core --frames": [*TINSPECT, "core", str(core), str(executable), "--frames"],
+        "tinspect core --only threads": [*TINSPECT, "core", str(core), str(executable), "--only", "threads"],
     }
     if shutil.which("eu-stack"):
         commands["eu-stack"] = ["eu-stack", "--core", str(core), "-e", str(executable)]

@@ -20,7 +20,9 @@ class FrameIndex:
         if tid is None or tid not in self._call_stacks:
             return None
         if tid not in self._sorted:
-            frames = sorted((f for f in self._call_stacks[tid].frames if f.cfa is not None and f.cfa >= f.sp), key=_frame_sp)
+            frames = sorted(
+                (f for f in self._call_stacks[tid].frames if f.cfa is not None and f.cfa >= f.sp), key=_frame_sp
+            )
             self._sorted[tid] = [frame.sp for frame in frames], frames
         lows, frames = self._sorted[tid]
         index = bisect_right(lows, address) - 1
