@@ -42,9 +42,12 @@ class MappedFile:
         """``size`` bytes at ``offset``; the caller keeps within ``self.size``. A hole costs neither input nor page cache."""
         if size < _HOLE_STEP:
             return self._map[offset : offset + size]
+        runs = list(self._data_between(offset, offset + size))
+        if not runs:
+            return bytes(size)
         pieces: list[bytes] = []
         position = offset
-        for low, high in self._data_between(offset, offset + size):
+        for low, high in runs:
             pieces += (bytes(low - position), self._map[low:high])
             position = high
         return b"".join((*pieces, bytes(offset + size - position)))
