@@ -16,7 +16,7 @@ from tinspect.errors import FormatError, TargetNotFound, TargetRefused, Tinspect
 from tinspect.formats.compressed import HEAD_SIZE, PIECE, ReadableStream, decompressed, find_compression
 
 # Below this size a read is taken from the mapping without asking for holes.
-_HOLE_STEP: Final = 1 << 16
+_HOLE_STEP: Final = 1 << 13
 
 
 class MappedFile:
