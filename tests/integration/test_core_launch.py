@@ -219,6 +219,7 @@ def test_control_z_stops_the_job_and_control_c_ends_the_program() -> None:
         os.close(terminal)
 
 
+# No call waits for a pending signal and leaves it pending: the program looks again and again, and the sleep only keeps it from spinning.
 _LATE = """
 import os, signal, time
 from tinspect.backends.supervisor import FORWARDED, take_late_signals

@@ -37,7 +37,7 @@ class Architecture:
 
     ``red_zone`` is the bytes below sp that a leaf function may use (psABI). ``dwarf_registers`` maps DWARF register numbers to
     names of ``registers``; ``return_address_column`` is DWARF's number of the return address. ``callee_saved`` are names that a
-    called function preserves. ``syscall_number``/``syscall_arguments``/``syscall_result`` name the registers of the call
+    called function preserves. ``syscall_number``/``syscall_arguments`` name the registers of the call
     convention; ``syscall_instruction`` is the code that makes a call, where no register tells that a thread is in one (x86-64's
     orig_rax does); ``thread_pointer`` names the register that holds it, where the set has it (fs_base).
     ``sigframe_registers`` maps register names to byte offsets from sp at the entry of the sigreturn trampoline;
@@ -49,14 +49,12 @@ class Architecture:
     registers: RegisterLayout
     red_zone: int
     page_size: int
-    stack_alignment: int
     frame_pointer: str
     return_address_column: int
     dwarf_registers: dict[int, str]
     callee_saved: tuple[str, ...]
     syscall_number: str
     syscall_arguments: tuple[str, ...]
-    syscall_result: str
     syscall_instruction: bytes | None
     thread_pointer: str | None
     sigframe_registers: dict[str, int]

@@ -29,7 +29,7 @@ class StopOptions:
     """``tids`` None stops every thread; ``timeout_ms`` bounds the wait for threads to stop."""
 
     tids: frozenset[int] | None = None
-    timeout_ms: int = 2000
+    timeout_ms: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)
